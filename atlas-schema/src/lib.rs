@@ -1,0 +1,49 @@
+//! The records of Atlas and their rules: jobs, extraction requests and results, evidence, money, ids.
+//!
+//! Everything here is data: no I/O, no clock, no randomness, no async. Times and random bits are passed in.
+//! The Rust types are the one definition; the JSON Schemas in `schemas/` are generated from them and checked
+//! against them, and [`read`] is the only way bytes become records.
+//!
+//! | You have | You want | Call |
+//! |---|---|---|
+//! | bytes of a current record | the record, or every fault at once | [`read::from_slice`] |
+//! | a parsed `serde_json::Value` | a verdict | [`read::validate`] |
+//! | bytes of any age | a job, or a quarantined original with a reason | [`migrate::migrate`] |
+//! | a type | its JSON Schema (draft 2020-12) | [`schema::json_schema`] |
+
+mod alert;
+mod audit;
+mod category;
+mod correlation;
+mod evidence;
+mod extraction;
+mod id;
+mod job;
+mod macros;
+mod money;
+mod pointer;
+mod result;
+mod stage;
+mod time;
+mod version;
+
+pub mod migrate;
+pub mod read;
+pub mod schema;
+
+pub use alert::{Alert, AlertKind, Severity};
+pub use audit::{Actor, AuditEvent, AuditKind};
+pub use category::ErrorCategory;
+pub use correlation::{CorrelationId, TraceParent};
+pub use evidence::{Evidence, Source, Span, Verified};
+pub use extraction::{
+    ExtractionJob, ExtractionParams, ExtractionRequest, ExtractionType, LogEntry, LogLevel, ModelOverride,
+};
+pub use id::{ExternalId, IdempotencyKey, InvalidId, JobId, JobKind, QueueName, StrategyName, TenantId, WorkerId};
+pub use job::{CancelRequest, JobError, JobRecord, JobStatus, Lease, Progress};
+pub use money::{InvalidUsd, Usd};
+pub use pointer::JsonPointer;
+pub use result::{Attempt, AttemptOutcome, Cost, ExtractionResult, Outcome, PageInfo, Timings, Usage, Warning};
+pub use stage::{InvalidStage, Stage};
+pub use time::{InvalidTimestamp, Timestamp};
+pub use version::SchemaVersion;

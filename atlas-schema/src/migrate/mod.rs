@@ -1,0 +1,1 @@
+//! Legacy records become jobs, or are quarantined with a reason.

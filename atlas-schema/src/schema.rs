@@ -1,0 +1,1 @@
+//! The JSON Schemas (draft 2020-12), generated from the types.
