@@ -185,7 +185,7 @@ proptest! {
         let direct = policy.check_ip(Ipv4Addr::from_bits(bits).into());
         let [a, b, c, d] = bits.to_be_bytes();
         for host in [
-            format!("{bits}"), format!("{bits:#x}"), format!("0{bits:o}"), format!("{a:#x}.0{b:o}.{c}.{d:#X}", ),
+            format!("{bits}"), format!("{bits:#x}"), format!("0{bits:o}"), format!("{a:#x}.0{b:o}.{c}.{d:#X}"),
             format!("{a}.{}", bits & 0x00ff_ffff), format!("{a}.{b}.{}", bits & 0xffff), format!("{a}。{b}．{c}｡{d}"),
         ] {
             prop_assert_eq!(policy.check_host(&host.replace("0X", "0x")), direct);
