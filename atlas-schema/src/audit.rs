@@ -70,7 +70,7 @@ pub enum AuditKind {
     Enqueued,
     /// A worker took it: a new epoch.
     Claimed,
-    /// A worker gave it back unstarted; the attempt does not count.
+    /// A worker gave it back without an outcome; the attempt does not count.
     Released,
     /// It gave a result.
     Completed,
@@ -78,7 +78,7 @@ pub enum AuditKind {
     Retried,
     /// Its last attempt failed.
     Failed,
-    /// Its lease ran out and it went back to its queue.
+    /// Its worker fell silent: it went back to its queue, or ended if no attempt was left.
     LeaseExpired,
     /// Someone asked for it to stop while it ran.
     CancelRequested,
@@ -88,8 +88,6 @@ pub enum AuditKind {
     TimedOut,
     /// It was sent round again after an end.
     Redriven,
-    /// Its progress was reported.
-    Progressed,
     /// It came from a legacy record.
     Migrated,
 }

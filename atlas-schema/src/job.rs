@@ -54,8 +54,10 @@ impl JobStatus {
 
 /// A job as every store keeps it.
 ///
-/// `version` grows by one with every write. `epoch` grows by one with every claim and never resets: it fences late
-/// workers. `attempt` counts claims since the job was enqueued or redriven.
+/// `version` grows by one with every transition, and the transition's [`AuditEvent`](crate::AuditEvent) carries it;
+/// extending a lease and reporting progress are no transitions. `epoch` grows by one with every claim and never
+/// resets: it fences late workers. `attempt` counts claims since the job was enqueued or redriven, without those
+/// handed back unstarted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobRecord<P = Value> {
@@ -76,7 +78,7 @@ pub struct JobRecord<P = Value> {
     pub stage: Stage,
     /// Where it stands.
     pub status: JobStatus,
-    /// Writes so far, from 1.
+    /// Transitions so far, from 1.
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_u64))]
     pub version: u64,
     /// Claims ever, from 0.
@@ -102,6 +104,9 @@ pub struct JobRecord<P = Value> {
     /// Who works on it until when. Present exactly while `processing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+    /// Whom to tell when it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<Callback>,
     /// The batch it is part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<JobId>,
@@ -118,7 +123,7 @@ pub struct JobRecord<P = Value> {
     pub correlation_id: CorrelationId,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last written.
+    /// When its last transition was.
     pub updated_at: Timestamp,
     /// When its present attempt began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,8 +150,56 @@ pub struct JobRecord<P = Value> {
 pub struct Lease {
     /// The worker process.
     pub worker: WorkerId,
-    /// From then on another worker may claim the job.
+    /// When the lease ends if its worker stays silent. For people: stores judge expiry by silence, not by this.
     pub expires_at: Timestamp,
+}
+
+/// Whom to tell when a job ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Callback {
+    /// An absolute `http` or `https` address; the egress policy decides whether it is dialled.
+    #[schemars(length(min = 8, max = 2048), regex(pattern = "^https?://[!-~]+$"))]
+    pub url: String,
+}
+
+impl<P> JobRecord<P> {
+    /// The same record around another payload.
+    pub fn map_payload<Q>(self, payload: impl FnOnce(P) -> Q) -> JobRecord<Q> {
+        JobRecord {
+            schema_version: self.schema_version,
+            id: self.id,
+            external_id: self.external_id,
+            kind: self.kind,
+            queue: self.queue,
+            tenant: self.tenant,
+            stage: self.stage,
+            status: self.status,
+            version: self.version,
+            epoch: self.epoch,
+            attempt: self.attempt,
+            max_attempts: self.max_attempts,
+            priority: self.priority,
+            run_at: self.run_at,
+            deadline: self.deadline,
+            attempt_timeout_ms: self.attempt_timeout_ms,
+            lease: self.lease,
+            callback: self.callback,
+            parent: self.parent,
+            idempotency_key: self.idempotency_key,
+            cancel_requested: self.cancel_requested,
+            cost_cap: self.cost_cap,
+            correlation_id: self.correlation_id,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            progress: self.progress,
+            payload: payload(self.payload),
+            result: self.result,
+            error: self.error,
+        }
+    }
 }
 
 /// Someone asked for a job to stop.

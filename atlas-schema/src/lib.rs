@@ -40,7 +40,7 @@ pub use extraction::{
     ExtractionJob, ExtractionParams, ExtractionRequest, ExtractionType, LogEntry, LogLevel, ModelOverride,
 };
 pub use id::{ExternalId, IdempotencyKey, InvalidId, JobId, JobKind, QueueName, StrategyName, TenantId, WorkerId};
-pub use job::{CancelRequest, JobError, JobRecord, JobStatus, Lease, Progress};
+pub use job::{Callback, CancelRequest, JobError, JobRecord, JobStatus, Lease, Progress};
 pub use money::{InvalidUsd, Usd};
 pub use pointer::JsonPointer;
 pub use result::{Attempt, AttemptOutcome, Cost, ExtractionResult, Outcome, PageInfo, Timings, Usage, Warning};
