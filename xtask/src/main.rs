@@ -1,1 +1,91 @@
-fn main() {}
+//! The project's own commands: `cargo xtask COMMAND`.
+//!
+//! Each command is a list of named steps. A step prints its name, what it runs and how long it took; the first failure
+//! stops the command with what to do about it and exit code 1 (2 for a wrong call).
+
+mod consumers;
+mod examples;
+mod fuzz;
+mod gate;
+mod licence;
+mod measure;
+mod metadata;
+mod rules;
+mod steps;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode};
+use steps::Steps;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Set up what is missing and run everything: examples, doctests, unit and integration tests
+    Test,
+    /// The gate: format, lints, docs, features, dependency and licence rules, packaging, fuzzing, then `test`
+    Ci {
+        /// Leave out the last part, for a caller that runs `cargo xtask test` itself
+        #[arg(long)]
+        skip_tests: bool,
+    },
+    /// Measure; without AREA, everything
+    Bench {
+        /// One of the programs in benches/src/bin
+        area: Option<String>,
+        /// One JSON array of rows per area, for a machine
+        #[arg(long)]
+        json: bool,
+    },
+    /// Full counts of the randomised tests of an area
+    Soak {
+        /// schema, config, engine or jobs
+        area: String,
+        /// Cases per test; the area's own full count if absent
+        #[arg(long)]
+        cases: Option<u64>,
+    },
+    /// Precision and recall on a folder of labelled pages
+    Score {
+        /// The folder, or one of its parts
+        dir: PathBuf,
+        /// One JSON array of rows, for a machine
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run every fuzz target
+    Fuzz {
+        /// Seconds per target
+        #[arg(default_value_t = 30)]
+        seconds: u64,
+    },
+    /// Write the JSON Schema files again from the types
+    Schemas,
+}
+
+fn main() -> ExitCode {
+    let mut steps = Steps::default();
+    let result = match Cli::parse().command {
+        Command::Test => test::all(&mut steps),
+        Command::Ci { skip_tests } => gate::all(&mut steps, skip_tests),
+        Command::Bench { area, json } => measure::bench(&mut steps, area.as_deref(), json),
+        Command::Soak { area, cases } => measure::soak(&mut steps, &area, cases),
+        Command::Score { dir, json } => measure::score(&mut steps, &dir, json),
+        Command::Fuzz { seconds } => fuzz::all(&mut steps, seconds),
+        Command::Schemas => measure::schemas(&mut steps),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nxtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

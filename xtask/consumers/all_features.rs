@@ -1,0 +1,8 @@
+//! A host that turns every feature on.
+
+fn main() {
+    println!("{} hostile forms", atlas_config::egress::hostile::URLS.len());
+    let _ = atlas_schema::Stage::Dev;
+    let _ = atlas_engine::Engine::builder();
+    let _ = atlas_jobs::MemoryStore::new();
+}

@@ -1,0 +1,88 @@
+//! Benches, soaks, scores and generated files: thin calls of the programs that do them.
+
+use crate::{
+    metadata::Metadata,
+    steps::{Steps, cargo, run},
+};
+use anyhow::{Result, bail};
+use std::path::Path;
+
+/// Programs in benches/ that are no bench: they have commands of their own.
+const NOT_BENCHES: &[&str] = &["score"];
+
+/// `(area, package, full count)`. The count reaches the tests as `ATLAS_CASES`.
+const SOAKS: &[(&str, &str, u64)] = &[
+    ("schema", "atlas-schema", 1_000_000),
+    ("config", "atlas-config", 1_000_000),
+    ("engine", "atlas-engine", 100_000),
+    ("jobs", "atlas-jobs", 100_000),
+];
+
+/// Runs one bench program, or all of them.
+pub(crate) fn bench(steps: &mut Steps, area: Option<&str>, json: bool) -> Result<()> {
+    let metadata = Metadata::members_only()?;
+    let mut areas: Vec<&str> = metadata
+        .members()
+        .filter(|package| package.name == "atlas-benches")
+        .flat_map(|package| package.targets_of("bin"))
+        .filter(|name| !NOT_BENCHES.contains(name))
+        .collect();
+    if let Some(area) = area {
+        if !areas.contains(&area) {
+            bail!("no bench `{area}`; there are: {}", areas.join(", "));
+        }
+        areas = vec![area];
+    }
+    // One slow figure must not hide the others.
+    let mut missed = Vec::new();
+    for area in areas {
+        let mut program = cargo(["run", "--locked", "--release", "--quiet", "-p", "atlas-benches", "--bin", area]);
+        if json {
+            program.args(["--", "--json"]);
+        }
+        let advice = "a figure under its floor is marked; run again on an idle machine before believing it";
+        if let Err(error) = steps.run(&format!("bench {area}"), advice, || run(&mut program)) {
+            eprintln!("{error:#}");
+            missed.push(area.to_owned());
+        }
+    }
+    if missed.is_empty() { Ok(()) } else { bail!("missed a floor or failed: {}", missed.join(", ")) }
+}
+
+/// Runs the tests of one area, optimised, with full counts.
+pub(crate) fn soak(steps: &mut Steps, area: &str, cases: Option<u64>) -> Result<()> {
+    let Some((_, package, full)) = SOAKS.iter().find(|(name, ..)| *name == area) else {
+        let areas: Vec<&str> = SOAKS.iter().map(|(name, ..)| *name).collect();
+        bail!("no soak `{area}`; there are: {}", areas.join(", "));
+    };
+    let cases = cases.unwrap_or(*full);
+    steps.run(&format!("soak {area}, {cases} cases per test"), "keep the seed: make it a named case", || {
+        let mut tests = cargo(["test", "--locked", "--release", "--all-features", "--lib", "--tests", "-p", package]);
+        run(tests.env("ATLAS_CASES", cases.to_string()).env("PROPTEST_CASES", cases.to_string()))
+    })
+}
+
+/// Runs the scorer.
+pub(crate) fn score(steps: &mut Steps, dir: &Path, json: bool) -> Result<()> {
+    // The scorer runs in the workspace's folder, the caller may be elsewhere.
+    let dir = std::path::absolute(dir)?;
+    if !dir.is_dir() {
+        bail!("{} is no folder; give a folder of labelled pages", dir.display());
+    }
+    steps.run("score", "see the message above", || {
+        let mut program =
+            cargo(["run", "--locked", "--release", "--quiet", "-p", "atlas-benches", "--bin", "score", "--"]);
+        program.arg(&dir);
+        if json {
+            program.arg("--json");
+        }
+        run(&mut program)
+    })
+}
+
+/// Writes the JSON Schema files.
+pub(crate) fn schemas(steps: &mut Steps) -> Result<()> {
+    steps.run("schemas", "fix the types in atlas-schema", || {
+        run(&mut cargo(["run", "--locked", "--quiet", "-p", "atlas-schema", "--example", "schemas"]))
+    })
+}

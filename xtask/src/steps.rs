@@ -1,0 +1,93 @@
+//! Named, timed steps that stop at the first failure.
+
+use anyhow::{Context as _, Result, bail};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// What ran so far, with its times.
+#[derive(Default)]
+pub(crate) struct Steps {
+    done: Vec<(String, Duration)>,
+}
+
+impl Steps {
+    /// Runs `work` as the step `name`; `advice` tells what to do if it fails.
+    pub(crate) fn run<T>(&mut self, name: &str, advice: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        eprintln!("\n== {name}");
+        let start = Instant::now();
+        let result = work();
+        let took = start.elapsed();
+        match result {
+            Ok(value) => {
+                eprintln!("   {name}: ok, {:.1} s", took.as_secs_f64());
+                self.done.push((name.to_owned(), took));
+                Ok(value)
+            }
+            Err(error) => Err(error
+                .context(format!("step `{name}` failed after {:.1} s\n  what to do: {advice}", took.as_secs_f64()))),
+        }
+    }
+
+    /// The last step: prints the table first and nothing after, so that the work's own last lines stay the last.
+    pub(crate) fn last<T>(&mut self, name: &str, advice: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        eprintln!("{}\n== {name}", self.table());
+        work().with_context(|| format!("step `{name}` failed\n  what to do: {advice}"))
+    }
+
+    /// A table of the steps and their times.
+    pub(crate) fn table(&self) -> String {
+        let mut text = String::from("\nsteps so far (s)\n");
+        for (name, took) in &self.done {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {:>7.1}  {name}", took.as_secs_f64());
+        }
+        let total: Duration = self.done.iter().map(|(_, took)| *took).sum();
+        let _ = writeln!(text, "  {:>7.1}  in all", total.as_secs_f64());
+        text
+    }
+}
+
+/// The workspace's folder.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// `cargo` of the toolchain that runs us, in the workspace's folder.
+pub(crate) fn cargo<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(args: I) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).args(args);
+    command
+}
+
+/// Runs `command`, its output going to ours; any exit code but 0 is an error.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    eprintln!("   $ {}", show(command));
+    let status = command.status().with_context(|| format!("cannot start `{}`", show(command)))?;
+    if status.success() { Ok(()) } else { bail!("`{}` ended with {status}", show(command)) }
+}
+
+/// Runs `command` and returns what it wrote to standard output; its errors go to ours.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output =
+        command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start `{}`", show(command)))?;
+    if !output.status.success() {
+        bail!("`{}` ended with {}", show(command), output.status);
+    }
+    String::from_utf8(output.stdout).context("the output is not UTF-8")
+}
+
+/// Whether `program` can be started.
+pub(crate) fn exists(program: &str, arg: &str) -> bool {
+    Command::new(program).arg(arg).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+}
+
+fn show(command: &Command) -> String {
+    let name = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(name).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

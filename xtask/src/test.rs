@@ -1,0 +1,43 @@
+//! `cargo xtask test`: everything is built once, then the examples, the doctests and the tests run.
+
+use crate::{
+    examples,
+    steps::{Steps, cargo, exists, run},
+};
+use anyhow::{Result, bail};
+
+/// The flags that all builds of the gate share, so that none builds anything twice.
+pub(crate) const WHOLE: [&str; 3] = ["--locked", "--workspace", "--all-features"];
+
+/// Runs everything; the test runner's own summary is the last thing printed.
+pub(crate) fn all(steps: &mut Steps) -> Result<()> {
+    steps.run("set up", "install what is named, then run again", set_up)?;
+    steps.run("build tests and examples", "fix the errors above", || run(cargo(["test", "--no-run"]).args(WHOLE)))?;
+    steps.run("examples", "run the named example by itself: cargo run --example NAME", examples::run_all)?;
+    steps.run("doctests", "fix the examples in the documentation named above", || {
+        run(cargo(["test", "--doc", "--quiet"]).args(WHOLE))
+    })?;
+    steps.last("tests", "fix the tests named above; one alone: cargo test -p CRATE NAME", || {
+        if has_nextest() {
+            run(cargo(["nextest", "run", "--no-fail-fast"]).args(WHOLE))
+        } else {
+            run(cargo(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]).args(WHOLE))
+        }
+    })
+}
+
+/// `cargo nextest` runs tests of all binaries at once; `cargo test` does as well, slower and with one summary per binary.
+fn has_nextest() -> bool {
+    cargo(["nextest", "--version"]).output().is_ok_and(|output| output.status.success())
+}
+
+fn set_up() -> Result<()> {
+    // The linker and the bundled SQLite need a C compiler; nothing else comes from outside cargo.
+    if !exists("cc", "--version") {
+        bail!("no C compiler `cc` found: install one (Debian: apt-get install gcc libc6-dev)");
+    }
+    if !has_nextest() {
+        eprintln!("   cargo-nextest is not installed; cargo test runs the tests");
+    }
+    run(&mut cargo(["fetch", "--locked"]))
+}
