@@ -195,6 +195,7 @@ pub struct ExtractionRequest {
     pub kind: ExtractionType,
     /// The JSON Schema of one record (draft 2020-12).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("type" = ["object", "boolean", "null"]))]
     pub schema: Option<Value>,
     /// What is wanted, in words. A request has a schema, instructions or both.
     #[serde(default, skip_serializing_if = "Option::is_none")]

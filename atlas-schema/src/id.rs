@@ -24,9 +24,16 @@ impl InvalidId {
 }
 
 /// The key of a job: a `UUID`, version 7 for jobs made here, so that keys sort by creation time.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct JobId(Uuid);
+
+impl<'de> Deserialize<'de> for JobId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::from_str(&text).map_err(serde::de::Error::custom)
+    }
+}
 
 impl JobId {
     /// A version 7 id from a time and ten random bytes; the same inputs give the same id.

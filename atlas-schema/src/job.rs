@@ -136,12 +136,17 @@ pub struct JobRecord<P = Value> {
     pub progress: Option<Progress>,
     /// What to do, typed by the kind.
     pub payload: P,
-    /// What it gave. Present exactly while `completed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What it gave. Present exactly while `completed`; null is a result too.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
     /// Why the last attempt failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
+}
+
+/// Keeps a null that is there: a handler with nothing to say returns one.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// Who works on a job until when.

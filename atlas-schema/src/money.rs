@@ -7,11 +7,12 @@ use std::{fmt, iter::Sum, str::FromStr};
 /// A text that is not a US dollar amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "an amount must be a decimal string of US dollars with at most 9 decimals and under 9223372036, such as \"0.0125\""
+    "an amount must be a decimal string of US dollars with at most 9 decimals and under 1000000000, such as \"0.0125\""
 )]
 pub struct InvalidUsd;
 
-/// US dollars in whole nano-dollars (10⁻⁹ $), from −9 223 372 036.854 775 807 to +9 223 372 036.854 775 807.
+/// US dollars in whole nano-dollars (10⁻⁹ $), under a billion dollars either way: from −999 999 999.999 999 999 to
+/// +999 999 999.999 999 999.
 ///
 /// In JSON a decimal string without superfluous zeros: `"0.0125"`, `"-3"`, `"0"`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -23,19 +24,39 @@ pub(crate) const USD_PATTERN: &str = r"^(0|-?[1-9][0-9]{0,8}|-?(0|[1-9][0-9]{0,8
 impl Usd {
     /// No money.
     pub const ZERO: Self = Self(0);
+    /// 999 999 999.999 999 999 dollars, the most that a record can state.
+    pub const MAX: Self = Self(999_999_999_999_999_999);
+    /// The same below zero.
+    pub const MIN: Self = Self(-Self::MAX.0);
     const NANOS: i64 = 1_000_000_000;
 
-    /// From nano-dollars.
+    /// From nano-dollars, held at [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
     pub const fn from_nanos(nanos: i64) -> Self {
-        Self(nanos)
+        if nanos > Self::MAX.0 {
+            Self::MAX
+        } else if nanos < Self::MIN.0 {
+            Self::MIN
+        } else {
+            Self(nanos)
+        }
+    }
+
+    /// From nano-dollars, `None` past the range.
+    const fn within(nanos: Option<i64>) -> Option<Self> {
+        match nanos {
+            Some(nanos) if nanos >= Self::MIN.0 && nanos <= Self::MAX.0 => Some(Self(nanos)),
+            _ => None,
+        }
+    }
+
+    /// Whether the text is the one spelling of an amount.
+    pub(crate) fn is_canonical(text: &str) -> bool {
+        Self::from_str(text).is_ok_and(|usd| usd.to_string() == text)
     }
 
     /// From whole dollars, `None` past the range.
     pub const fn from_dollars(dollars: i64) -> Option<Self> {
-        match dollars.checked_mul(Self::NANOS) {
-            Some(nanos) => Some(Self(nanos)),
-            None => None,
-        }
+        Self::within(dollars.checked_mul(Self::NANOS))
     }
 
     /// Nano-dollars.
@@ -45,24 +66,18 @@ impl Usd {
 
     /// The sum, `None` past the range.
     pub const fn checked_add(self, other: Self) -> Option<Self> {
-        match self.0.checked_add(other.0) {
-            Some(nanos) => Some(Self(nanos)),
-            None => None,
-        }
+        Self::within(self.0.checked_add(other.0))
     }
 
     /// The difference, `None` past the range.
     pub const fn checked_sub(self, other: Self) -> Option<Self> {
-        match self.0.checked_sub(other.0) {
-            Some(nanos) => Some(Self(nanos)),
-            None => None,
-        }
+        Self::within(self.0.checked_sub(other.0))
     }
 
     /// The sum, held at the end of the range.
     #[must_use]
     pub const fn saturating_add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
+        Self::from_nanos(self.0.saturating_add(other.0))
     }
 }
 
@@ -106,7 +121,7 @@ impl FromStr for Usd {
         let whole: i64 = whole.parse().map_err(|_| InvalidUsd)?;
         let part: i64 = format!("{part:0<9}").parse().map_err(|_| InvalidUsd)?;
         let nanos = whole.checked_mul(Self::NANOS).and_then(|n| n.checked_add(part)).ok_or(InvalidUsd)?;
-        Ok(Self(if negative { -nanos } else { nanos }))
+        Self::within(Some(if negative { -nanos } else { nanos })).ok_or(InvalidUsd)
     }
 }
 

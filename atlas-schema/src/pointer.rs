@@ -27,10 +27,14 @@ impl JsonPointer {
     /// # Errors
     /// [`InvalidPointer`] for anything RFC 6901 refuses.
     pub fn parse(text: &str) -> Result<Self, InvalidPointer> {
-        let starts = text.is_empty() || text.starts_with('/');
-        let escapes = text.split('~').skip(1).all(|after| after.starts_with('0') || after.starts_with('1'));
         let length = text.chars().nth(1024).is_none();
-        if starts && escapes && length { Ok(Self(text.into())) } else { Err(InvalidPointer) }
+        if length && Self::is_pointer(text) { Ok(Self(text.into())) } else { Err(InvalidPointer) }
+    }
+
+    /// Whether the text is a pointer by RFC 6901, of whatever length.
+    pub(crate) fn is_pointer(text: &str) -> bool {
+        let starts = text.is_empty() || text.starts_with('/');
+        starts && text.split('~').skip(1).all(|after| after.starts_with('0') || after.starts_with('1'))
     }
 
     /// This pointer with an object key appended.

@@ -31,6 +31,7 @@ pub struct ExtractionResult {
     pub outcome: Option<Outcome>,
     /// Evidence of each value, by its pointer in `data`, such as `/0/name`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = { "maxLength": 1024 }))]
     pub evidence: BTreeMap<JsonPointer, Vec<Evidence>>,
     /// The strategy that produced the data: the one that ran, never the one that was planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,11 @@ impl SchemaVersion {
     /// The format written by this release.
     pub const CURRENT: Self = Self::V1_0_0;
 
+    /// Whether this release reads records of the format with this name.
+    pub fn is_known(name: &str) -> bool {
+        name == Self::V1_0_0.as_str()
+    }
+
     /// As it stands in records.
     pub const fn as_str(self) -> &'static str {
         match self {

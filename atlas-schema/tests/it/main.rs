@@ -1,0 +1,3 @@
+//! The tests of atlas-schema, through its public API.
+
+mod schemas;
