@@ -1,1 +1,4 @@
 //! atlas-engine
+
+pub mod fetch;
+pub mod page;
