@@ -19,8 +19,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// Crates that may be nowhere in the lock file: a second TLS stack, or one that needs C libraries of the system.
-const BANNED: &[&str] =
-    &["openssl", "openssl-sys", "native-tls", "schannel", "security-framework", "aws-lc-rs", "aws-lc-sys", "figment"];
+const BANNED: &[&str] = &["openssl", "openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys"];
 
 /// Crates that the base features of a published crate must not pull in.
 const NOT_IN_BASE: &[&str] = &[

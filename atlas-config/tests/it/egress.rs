@@ -149,7 +149,7 @@ fn std_says_private(v4: Ipv4Addr) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases(4096))]
 
     #[test]
     fn whatever_the_standard_library_calls_private_is_refused(bits: u32) {
