@@ -1,1 +1,60 @@
-//! atlas-jobs
+//! A durable job manager: one pure state machine, pluggable stores, fenced leases, an audit trail per job.
+//!
+//! | You want to | Use |
+//! |---|---|
+//! | add, read and steer jobs | [`JobManager`] |
+//! | run jobs | [`Worker`] with a [`JobHandler`] per kind, or [`handler_fn`] |
+//! | keep jobs in a file | `SqliteJobs` (feature `sqlite`) |
+//! | keep jobs while a test runs | [`MemoryJobs`] |
+//! | keep jobs elsewhere | your own [`JobStore`], proven by the `conformance` feature |
+//! | know what a command does to a job | [`state::apply`] |
+//!
+//! # Features
+//!
+//! | Feature | Gives |
+//! |---|---|
+//! | `sqlite` | `SqliteJobs`: one file, write-ahead log, one group-committing writer |
+//! | `conformance` | `job_store_conformance!`: the checks that prove a store |
+//! | `mock` | `MockJobStore` and `MockJobHandler` for a host's tests |
+//!
+//! None is on by default, and the base has no database driver and no HTTP client.
+//!
+//! # What is promised
+//!
+//! A job that [`enqueue`](JobStore::enqueue) accepted runs at least once, and exactly one outcome is recorded per
+//! epoch. Handlers may run more than once after a crash; a late one can't record anything. The contract is on
+//! [`JobStore`].
+
+mod clock;
+mod cursor;
+mod error;
+mod kernel;
+mod lease;
+mod manager;
+mod memory;
+mod random;
+mod retry;
+mod spec;
+mod worker;
+
+pub mod state;
+pub mod store;
+
+pub use clock::{Clock, ManualClock, Moment, SystemClock};
+pub use cursor::{Cursor, ForeignCursor, InvalidCursor};
+pub use error::{Kind, StoreError};
+pub use lease::SilenceWatch;
+pub use manager::{Accepted, Changed, JobManager, ManagerError};
+pub use memory::MemoryJobs;
+pub use random::{NoEntropy, Random};
+pub use retry::RetryPolicy;
+pub use spec::{JobSpec, NewJob};
+#[cfg(feature = "mock")]
+pub use store::MockJobStore;
+pub use store::{Capabilities, JobStore, JobStoreExt};
+#[cfg(feature = "mock")]
+pub use worker::MockJobHandler;
+pub use worker::{
+    AfterError, HandlerError, HandlerFn, InvalidWorker, JobContext, JobHandler, Worker, WorkerBuilder, WorkerError,
+    WorkerReport, handler_fn,
+};

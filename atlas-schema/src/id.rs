@@ -36,6 +36,11 @@ impl<'de> Deserialize<'de> for JobId {
 }
 
 impl JobId {
+    /// Before every other id.
+    pub const MIN: Self = Self(Uuid::nil());
+    /// After every other id.
+    pub const MAX: Self = Self(Uuid::max());
+
     /// A version 7 id from a time and ten random bytes; the same inputs give the same id.
     pub fn from_parts(at: Timestamp, random: [u8; 10]) -> Self {
         let millis = u64::try_from(at.as_millis()).unwrap_or(0);

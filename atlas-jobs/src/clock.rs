@@ -1,0 +1,95 @@
+//! Time, passed in: a wall clock for people and schedules, a steady one for silence.
+//!
+//! No decision of this crate reads a clock. The shell asks a [`Clock`] once per call and hands the [`Moment`] down.
+
+use atlas_schema::Timestamp;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// One instant as two clocks of this process see it.
+///
+/// `wall` may jump and may disagree with other hosts: it orders schedules and labels records. `steady` only grows and
+/// means something within one process only: leases are judged by it, so that a wrong wall clock expires nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// Time since some fixed instant of this process.
+    pub steady: Duration,
+}
+
+impl Moment {
+    /// Both clocks, `by` later.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self { wall: self.wall.saturating_add(by), steady: self.steady.saturating_add(by) }
+    }
+}
+
+/// Where moments come from.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The present moment.
+    fn now(&self) -> Moment;
+}
+
+impl<T: Clock + ?Sized> Clock for Arc<T> {
+    fn now(&self) -> Moment {
+        (**self).now()
+    }
+}
+
+/// The clocks of the operating system. A wall clock before September 2001 reads as [`Timestamp::MIN`].
+#[derive(Debug, Clone)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// Starts the steady clock at zero.
+    pub fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Moment {
+        Moment { wall: Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MIN), steady: self.start.elapsed() }
+    }
+}
+
+/// A clock that a test moves by hand. Clones show the same time.
+#[derive(Debug, Clone)]
+pub struct ManualClock {
+    now: Arc<Mutex<Moment>>,
+}
+
+impl ManualClock {
+    /// Starts at `wall`, with the steady clock at zero.
+    pub fn at(wall: Timestamp) -> Self {
+        Self { now: Arc::new(Mutex::new(Moment { wall, steady: Duration::ZERO })) }
+    }
+
+    /// Lets time pass on both clocks.
+    pub fn advance(&self, by: Duration) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = now.plus(by);
+    }
+
+    /// Sets the wall clock, as a person or a time service does. The steady clock does not notice.
+    pub fn jump_to(&self, wall: Timestamp) {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).wall = wall;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Moment {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

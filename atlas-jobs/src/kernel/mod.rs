@@ -1,0 +1,133 @@
+//! What the stores with one local writer share: the methods of the trait, written once over single rows.
+//!
+//! The memory and SQLite stores differ in how a row is kept, not in what a call means. [`Rows`] is that difference.
+//! Stores that talk to a server in sets (and have its concurrency to deal with) do not use this module; they are held
+//! to the same conformance suite.
+
+mod claim;
+mod command;
+mod enqueue;
+mod exchange;
+mod outbox;
+mod sweep;
+
+pub(crate) use command::command;
+pub(crate) use enqueue::enqueue;
+pub(crate) use exchange::exchange;
+pub(crate) use outbox::outbox;
+pub(crate) use sweep::{purge, sweep};
+
+use crate::error::{Kind, StoreError};
+use crate::state::{Applied, OutboxEntry};
+use crate::store::{Capabilities, JobRef, MAX_PAGE, QueueChange, QueueState};
+use atlas_schema::{JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, Timestamp, WorkerId};
+use serde_json::Value;
+use std::cmp::Reverse;
+use std::time::Duration;
+
+/// A worker's last sign of life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Beat {
+    pub(crate) count: u64,
+    pub(crate) lease: Duration,
+    pub(crate) seen_at: Timestamp,
+}
+
+/// Where a ready job stands in its queue: the highest priority first, then the earliest run-at time, then the lowest id.
+pub(crate) type Place = (Reverse<i16>, Timestamp, JobId);
+
+/// Single rows of a store, in the middle of one write. Records come without payload and result.
+pub(crate) trait Rows {
+    fn backend(&self) -> &'static str;
+    fn stage(&self) -> Stage;
+    fn capabilities(&self) -> Capabilities;
+
+    fn find(&mut self, reference: &JobRef) -> Result<Option<JobId>, StoreError>;
+    fn load(&mut self, id: JobId) -> Result<Option<JobRecord<()>>, StoreError>;
+    fn payload(&mut self, id: JobId) -> Result<Value, StoreError>;
+    fn insert(&mut self, applied: Applied) -> Result<(), StoreError>;
+    fn update(&mut self, before: &JobRecord<()>, applied: Applied<()>) -> Result<(), StoreError>;
+    fn set_progress(&mut self, id: JobId, progress: &Progress) -> Result<(), StoreError>;
+    fn delete(&mut self, record: &JobRecord<()>) -> Result<(), StoreError>;
+
+    fn beat(&mut self, worker: &WorkerId) -> Result<Option<Beat>, StoreError>;
+    fn set_beat(&mut self, worker: &WorkerId, beat: Beat) -> Result<(), StoreError>;
+    /// Forgets workers that hold no lease and were last seen before then.
+    fn forget_workers(&mut self, before: Timestamp) -> Result<(), StoreError>;
+    fn leaseholders(&mut self) -> Result<Vec<(WorkerId, Option<Beat>)>, StoreError>;
+    fn leases_of(&mut self, worker: &WorkerId, limit: usize) -> Result<Vec<JobId>, StoreError>;
+
+    /// The first places of a queue and kind that are due at `now`, best first.
+    fn ready(
+        &mut self,
+        queue: &QueueName,
+        kind: &JobKind,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Place>, StoreError>;
+    fn running(&mut self, queue: &QueueName) -> Result<u64, StoreError>;
+    fn queue(&mut self, queue: &QueueName) -> Result<Option<QueueState>, StoreError>;
+    fn set_queue(&mut self, state: &QueueState) -> Result<(), StoreError>;
+    fn queues(&mut self) -> Result<Vec<QueueState>, StoreError>;
+
+    /// Unfinished jobs whose deadline is at or before `now`.
+    fn overdue(&mut self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
+    /// Running jobs whose cancel should have been acknowledged by `now`.
+    fn unanswered(&mut self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
+    fn ended(&mut self, status: JobStatus, before: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
+
+    /// Entries of a topic that are visible at `now`, with their tries so far, oldest first.
+    fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<(OutboxEntry, u32)>, StoreError>;
+    fn outbox_tries(&mut self, key: &str) -> Result<Option<u32>, StoreError>;
+    fn outbox_hide(&mut self, key: &str, tries: u32, until: Timestamp) -> Result<(), StoreError>;
+    fn outbox_delete(&mut self, key: &str) -> Result<(), StoreError>;
+}
+
+/// Changes queues and gives them all.
+pub(crate) fn queues(rows: &mut impl Rows, changes: &[QueueChange]) -> Result<Vec<QueueState>, StoreError> {
+    let can = rows.capabilities();
+    let beyond = |change: &QueueChange| {
+        (change.paused.is_some() && !can.queue_pause)
+            || (change.max_running.is_some() && !can.queue_concurrency)
+            || (change.max_per_second.is_some() && !can.queue_rate)
+    };
+    if changes.iter().any(beyond) {
+        return Err(StoreError::new(Kind::Unsupported, rows.backend(), "queues"));
+    }
+    for change in changes {
+        let state = rows.queue(&change.queue)?.unwrap_or_else(|| QueueState::new(change.queue.clone()));
+        rows.set_queue(&state.changed(change))?;
+    }
+    rows.queues()
+}
+
+/// Refuses a limit that would make one call unbounded, or useless.
+pub(crate) fn check_limit(
+    limit: usize,
+    least: usize,
+    backend: &'static str,
+    operation: &'static str,
+) -> Result<(), StoreError> {
+    if (least..=MAX_PAGE).contains(&limit) {
+        return Ok(());
+    }
+    let rule = format!("the limit must be {least} to {MAX_PAGE}");
+    Err(StoreError::new(Kind::InvalidInput, backend, operation).with_source(rule))
+}
+
+/// The length of a value's JSON text in bytes, without building it.
+pub(crate) fn json_len(value: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Writing a JSON value to a counter has no way to fail; if it had, the value would be refused as too large.
+    serde_json::to_writer(&mut count, value).map_or(usize::MAX, |()| count.0)
+}

@@ -1,0 +1,1 @@
+//! The promises of atlas-jobs, through its public API.
