@@ -15,6 +15,13 @@ impl CorrelationId {
         Self(format!("{number:032x}").into())
     }
 
+    /// The id of a job that has none, made of the job's own id: `mig_` and 16 hex digits of its SHA-256.
+    pub(crate) fn derived(job: &crate::ExternalId) -> Self {
+        let digest = crate::id::digest(job);
+        let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("mig_{hex}").into())
+    }
+
     /// The trace id of a W3C `traceparent` header; `None` if the header is malformed (then start a new trace).
     pub fn from_traceparent(header: &str) -> Option<Self> {
         TraceParent::parse(header).map(|parent| parent.correlation_id())

@@ -4,6 +4,7 @@ use crate::macros::text_id;
 use crate::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::Digest;
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
@@ -61,6 +62,11 @@ impl JobId {
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
+}
+
+/// SHA-256 of an external id: the same id gives the same key everywhere.
+pub(crate) fn digest(id: &ExternalId) -> [u8; 32] {
+    sha2::Sha256::digest(id.as_str()).into()
 }
 
 impl fmt::Display for JobId {

@@ -59,6 +59,11 @@ impl JsonPointer {
         Self(format!("{}/{index}", self.0))
     }
 
+    /// Whether it has at most the 1024 characters that records may carry; appending can make it longer.
+    pub fn is_short(&self) -> bool {
+        self.0.len() <= 1024 || self.0.chars().nth(1024).is_none()
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
