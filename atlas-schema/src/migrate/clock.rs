@@ -21,16 +21,12 @@ pub(super) struct Times {
 /// Created: `createdAt`, `created_at`, `created`, the milliseconds inside the id, and last what says when it ended or was
 /// sent. Updated: `updatedAt`, `updated_at`, `updated`, `completedAt`, `completed_at`, the message's `timestamp`, and last
 /// the creation time. A field of either list that was not needed and says something else goes to the side record.
-pub(super) fn times(
-    root: &mut Source,
-    id: &str,
-    shape: Shape,
-    trace: &mut Trace,
-) -> Result<Times, QuarantineReason> {
+pub(super) fn times(root: &mut Source, id: &str, shape: Shape, trace: &mut Trace) -> Result<Times, QuarantineReason> {
     let created = ["createdAt", "created_at", "created"];
-    let updated: &[&str] = match shape.is_message() {
-        true => &["updatedAt", "updated_at", "updated", "completedAt", "completed_at", "timestamp"],
-        false => &["updatedAt", "updated_at", "updated", "completedAt", "completed_at"],
+    let updated: &[&str] = if shape.is_message() {
+        &["updatedAt", "updated_at", "updated", "completedAt", "completed_at", "timestamp"]
+    } else {
+        &["updatedAt", "updated_at", "updated", "completedAt", "completed_at"]
     };
     let first_created = first(root, &created, trace);
     let first_updated = first(root, updated, trace);
@@ -81,7 +77,7 @@ fn first(root: &mut Source, keys: &[&'static str], trace: &mut Trace) -> Option<
             continue;
         }
         let mut quiet = Trace::default();
-        if read(value.clone(), &pointer, &mut quiet).map(|time| time.as_millis()) == found.map(|f| f.0.as_millis()) {
+        if read(value.clone(), &pointer, &mut quiet) == found.map(|(time, _)| time) {
             trace.note(NoteCode::Redundant, pointer());
         } else {
             trace.note_kept(NoteCode::Conflict, pointer(), value);

@@ -34,13 +34,13 @@ fn is_item(map: &Map<String, Value>) -> bool {
 fn attributes(map: Map<String, Value>, at: &JsonPointer) -> Result<Map<String, Value>, QuarantineReason> {
     map.into_iter()
         .map(|(key, value)| {
-            let value = plain(value, || at.key(&key))?;
+            let value = plain(value, &|| at.key(&key))?;
             Ok((key, value))
         })
         .collect()
 }
 
-fn plain(value: Value, at: impl Fn() -> JsonPointer) -> Result<Value, QuarantineReason> {
+fn plain(value: Value, at: &dyn Fn() -> JsonPointer) -> Result<Value, QuarantineReason> {
     let malformed = || QuarantineReason::MalformedItem { pointer: at() };
     let Value::Object(map) = value else { return Err(malformed()) };
     let mut entries = map.into_iter();
@@ -52,7 +52,7 @@ fn plain(value: Value, at: impl Fn() -> JsonPointer) -> Result<Value, Quarantine
         ("N", Value::String(text)) => number(&text, malformed),
         ("M", Value::Object(map)) => attributes(map, &at()).map(Value::Object),
         ("L", Value::Array(items)) => {
-            items.into_iter().enumerate().map(|(i, item)| plain(item, || at().index(i))).collect()
+            items.into_iter().enumerate().map(|(i, item)| plain(item, &|| at().index(i))).collect()
         }
         ("SS" | "BS", Value::Array(items)) if items.iter().all(Value::is_string) => Ok(Value::Array(items)),
         ("NS", Value::Array(items)) => items

@@ -19,6 +19,7 @@
 //! assert_eq!(done.side.map(|side| side.len()), Some(1)); // the owner, for which a job has no field
 //! ```
 
+mod attach;
 mod clock;
 mod item;
 mod logs;
@@ -37,13 +38,14 @@ pub mod steps;
 mod usage;
 mod web;
 
+pub use attach::AttachError;
 pub use note::{Note, NoteCode};
-pub use outcome::{Migrated, Migration, Quarantined, QuarantineReason, Secrets};
+pub use outcome::{Migrated, Migration, QuarantineReason, Quarantined, Secrets};
 pub use shape::Shape;
-pub use side::{AttachError, SideRecord};
+pub use side::SideRecord;
 
-use crate::extraction::ExtractionJob;
 use crate::pointer::JsonPointer;
+use crate::read;
 use crate::version::SchemaVersion;
 use serde_json::{Map, Value};
 use source::Trace;
@@ -63,7 +65,7 @@ fn attempt(bytes: &[u8], trace: &mut Trace) -> Result<Migrated, QuarantineReason
     let opened = open::open(bytes, trace)?;
     let (mut map, from_version) = (opened.map, opened.version);
     if looks_canonical(&map)
-        && let Ok(job) = check(&Value::Object(map.clone()))
+        && let Ok(job) = read::from_value(Value::Object(map.clone()))
     {
         let notes = std::mem::take(&mut trace.notes);
         let shape = Shape::Canonical;
@@ -75,7 +77,10 @@ fn attempt(bytes: &[u8], trace: &mut Trace) -> Result<Migrated, QuarantineReason
     let removed_secrets = secrets::remove(&mut map);
     let shape = shape::classify(&map)?;
     let job = record::job(map, shape, trace)?;
-    check(&serde_json::to_value(&job).map_err(|_| QuarantineReason::InvalidJob { fields: Vec::new() })?)?;
+    read::check(&job).map_err(|faults| {
+        let fields = faults.into_iter().map(|fault| fault.pointer).collect();
+        QuarantineReason::InvalidJob { fields }
+    })?;
     if trace.side.keys().chain(trace.notes.iter().map(|note| &note.pointer)).any(|at| !at.is_short()) {
         return Err(QuarantineReason::KeyTooLong);
     }
@@ -92,11 +97,6 @@ fn looks_canonical(map: &Map<String, Value>) -> bool {
         && map.get("params").is_some_and(Value::is_object)
 }
 
-/// The rules that every job must pass before anything may write it.
-fn check(job: &Value) -> Result<ExtractionJob, QuarantineReason> {
-    serde_json::from_value(job.clone()).map_err(|_| QuarantineReason::InvalidJob { fields: Vec::new() })
-}
-
 fn quarantine(bytes: &[u8], reason: QuarantineReason, trace: Trace) -> Quarantined {
     use QuarantineReason as Q;
     let unreadable = matches!(
@@ -104,6 +104,7 @@ fn quarantine(bytes: &[u8], reason: QuarantineReason, trace: Trace) -> Quarantin
         Q::NotJson
             | Q::NotAnObject
             | Q::DuplicateKey
+            | Q::TooLarge
             | Q::TooDeep
             | Q::NumberOutOfRange
             | Q::MalformedItem { .. }

@@ -82,6 +82,8 @@ pub enum NoteCode {
     ResultMissing,
     /// The writer cut the result down.
     ResultTruncated,
+    /// An error object became its message.
+    ErrorReduced,
     /// The error came from the result.
     ErrorFromResult,
     /// The error of a completed job went to its result.

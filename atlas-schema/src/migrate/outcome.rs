@@ -94,6 +94,9 @@ pub enum QuarantineReason {
     /// An object has a key twice, so that readers disagree about its value.
     #[error("an object has the same key twice: keep the right one")]
     DuplicateKey,
+    /// More bytes than records may have.
+    #[error("the record is larger than 64 MiB: split it")]
+    TooLarge,
     /// Nested deeper than records may be.
     #[error("the record is nested deeper than 127 levels: flatten it")]
     TooDeep,
@@ -184,6 +187,7 @@ impl QuarantineReason {
             Self::NotJson => "not_json",
             Self::NotAnObject => "not_an_object",
             Self::DuplicateKey => "duplicate_key",
+            Self::TooLarge => "too_large",
             Self::TooDeep => "too_deep",
             Self::NumberOutOfRange => "number_out_of_range",
             Self::KeyTooLong => "key_too_long",

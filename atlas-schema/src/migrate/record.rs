@@ -15,11 +15,7 @@ use crate::version::SchemaVersion;
 use serde_json::{Map, Value};
 
 /// Builds the job. What has no home is in `trace` afterwards.
-pub(super) fn job(
-    map: Map<String, Value>,
-    shape: Shape,
-    trace: &mut Trace,
-) -> Result<ExtractionJob, QuarantineReason> {
+pub(super) fn job(map: Map<String, Value>, shape: Shape, trace: &mut Trace) -> Result<ExtractionJob, QuarantineReason> {
     let mut root = Source::new(JsonPointer::root(), map);
     let id = id(&mut root, shape, trace)?;
     root.take("schemaVersion");
@@ -73,7 +69,13 @@ const MAX_INSTRUCTIONS: usize = 10_000;
 /// `id`, else `jobId`. A part of another job names that job instead.
 fn id(root: &mut Source, shape: Shape, trace: &mut Trace) -> Result<ExternalId, QuarantineReason> {
     let id = match (root.take("id"), root.take("jobId")) {
-        (Some(id), _) => id,
+        (Some(id), job_id) => {
+            // A `jobId` that is another text has been refused as ambiguous.
+            if let Some(other) = job_id.filter(|other| *other != id) {
+                trace.unreadable(root.pointer("jobId"), other);
+            }
+            id
+        }
         (None, Some(id)) => {
             trace.note(NoteCode::IdFromJobId, root.pointer("jobId"));
             id
@@ -149,8 +151,11 @@ fn kind(
         "map" => "map the site",
         _ => return Err(QuarantineReason::UnknownType),
     };
-    // The word itself is kept: five operations became two ways of asking.
-    trace.note_kept(NoteCode::TypeMapped, pointer, Value::String(text));
+    // `extract` is what every job does now; the other operations are worth remembering.
+    if text != "extract" {
+        trace.keep(pointer.clone(), Value::String(text));
+    }
+    trace.note(NoteCode::TypeMapped, pointer);
     Ok((by_shape, Some(operation)))
 }
 

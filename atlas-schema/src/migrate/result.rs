@@ -147,17 +147,12 @@ pub(super) fn error_text(source: &mut Source, trace: &mut Trace) -> Option<Strin
     let text = match source.take("error")? {
         Value::String(text) if text.trim().is_empty() => return None,
         Value::String(text) => text,
-        Value::Object(map) => match map.get("message").and_then(Value::as_str) {
-            Some(message) => {
-                let message = message.to_owned();
-                trace.keep(pointer.clone(), Value::Object(map));
-                message
-            }
-            None => {
-                trace.unreadable(pointer, Value::Object(map));
-                return None;
-            }
-        },
+        Value::Object(map) => {
+            let message = map.get("message").and_then(Value::as_str).map(str::to_owned);
+            let code = if message.is_some() { NoteCode::ErrorReduced } else { NoteCode::Unreadable };
+            trace.note_kept(code, pointer.clone(), Value::Object(map));
+            message?
+        }
         other => {
             trace.unreadable(pointer, other);
             return None;
@@ -202,9 +197,6 @@ pub(super) fn settle(job: &mut ExtractionJob, found: Found, trace: &mut Trace) {
                     trace.note_kept(NoteCode::Conflict, at("error"), Value::String(error));
                 }
             }
-            if !result.success && result.error.is_none() {
-                result.error = Some("no data was recorded".into());
-            }
         }
         JobStatus::Failed if job.error.is_none() => {
             let code = if reported.is_some() { NoteCode::ErrorFromResult } else { NoteCode::ErrorMissing };
@@ -213,6 +205,14 @@ pub(super) fn settle(job: &mut ExtractionJob, found: Found, trace: &mut Trace) {
         }
         JobStatus::Timeout if job.error.is_none() => job.error = reported,
         _ => {}
+    }
+    if let Some(result) = &mut result
+        && !result.success
+        && result.error.is_none()
+        && job.error.is_none()
+    {
+        let why = if result.data.is_empty() { "no data was recorded" } else { "the job did not complete" };
+        result.error = Some(why.into());
     }
     job.result = result;
 }

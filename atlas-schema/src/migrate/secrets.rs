@@ -87,9 +87,10 @@ impl Search {
 
     fn push(&mut self, key: &str) {
         self.path.push('/');
-        match key.contains(['~', '/']) {
-            true => self.path.push_str(&key.replace('~', "~0").replace('/', "~1")),
-            false => self.path.push_str(key),
+        if key.contains(['~', '/']) {
+            self.path.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        } else {
+            self.path.push_str(key);
         }
     }
 

@@ -138,11 +138,7 @@ pub(super) fn classify(map: &Map<String, Value>) -> Result<Shape, QuarantineReas
     Ok(shape(map, has, text))
 }
 
-fn shape<'a>(
-    map: &'a Map<String, Value>,
-    has: impl Fn(&str) -> bool,
-    text: impl Fn(&str) -> Option<&'a str>,
-) -> Shape {
+fn shape<'a>(map: &'a Map<String, Value>, has: impl Fn(&str) -> bool, text: impl Fn(&str) -> Option<&'a str>) -> Shape {
     let any = |keys: &[&str]| keys.iter().any(|key| has(key));
     let ai = matches!(text("type"), Some("ai_process" | "ai-process"));
     let number = |key: &str| map.get(key).and_then(Value::as_i64);

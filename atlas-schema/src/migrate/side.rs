@@ -1,6 +1,5 @@
 //! The side record: what a legacy record said and a job has no home for.
 
-use super::outcome::{QuarantineReason, Quarantined};
 use super::shape::Shape;
 use crate::id::ExternalId;
 use crate::pointer::JsonPointer;
@@ -34,39 +33,4 @@ impl SideRecord {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
-
-    /// Puts the record of a page or sub-task, quarantined as an orphan, beside the job it is part of.
-    ///
-    /// It goes to `/parts/<its id>`, without its secrets. The same part twice is the same as once, and the order of parts
-    /// does not matter. The job's own result is left as it is: where the parent ended well it holds the parts' data already.
-    ///
-    /// # Errors
-    /// [`AttachError`] if it is no orphan or another job's; the record is then unchanged.
-    pub fn attach(&mut self, part: &Quarantined) -> Result<(), AttachError> {
-        let QuarantineReason::Orphan { parent } = &part.reason else { return Err(AttachError::NotAPart) };
-        if *parent != self.job {
-            return Err(AttachError::AnotherJob);
-        }
-        let value: Value = serde_json::from_slice(&part.original).map_err(|_| AttachError::NotAPart)?;
-        let (map, _) = match value {
-            Value::Object(map) => super::item::unmarshal(map).map_err(|_| AttachError::NotAPart)?,
-            _ => return Err(AttachError::NotAPart),
-        };
-        let id = map.get("id").or_else(|| map.get("jobId")).and_then(Value::as_str).ok_or(AttachError::NotAPart)?;
-        let pointer = JsonPointer::root().key("parts").key(id);
-        self.entries.insert(pointer, Value::Object(map));
-        Ok(())
-    }
-}
-
-/// Why a part can't be put beside a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AttachError {
-    /// It was not quarantined as an orphan.
-    #[error("the record is not part of another job: see its own reason")]
-    NotAPart,
-    /// It is part of another job than this side record's.
-    #[error("the part belongs to another job: attach it to the job it names")]
-    AnotherJob,
 }

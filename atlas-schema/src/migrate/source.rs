@@ -19,10 +19,6 @@ impl Source {
         Self { at, map }
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.get(key).is_some()
-    }
-
     /// The value, `None` also for null.
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.map.get(key).filter(|value| !value.is_null())
@@ -64,9 +60,9 @@ impl Source {
         self.map
     }
 
-    /// Everything left goes to the side record.
+    /// Everything left goes to the side record, but for null, which says nothing.
     pub(super) fn keep_rest(self, trace: &mut Trace) {
-        for (key, value) in self.map {
+        for (key, value) in self.map.into_iter().filter(|(_, value)| !value.is_null()) {
             let pointer = self.at.key(&key);
             trace.keep(pointer, value);
         }

@@ -63,6 +63,10 @@ fn usable(text: &str) -> Result<(String, bool), QuarantineReason> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(QuarantineReason::UnsupportedScheme);
     }
+    // Credentials spelt as addresses spell them are gone by now; what is left is spelt to hide them.
+    if url.host_str().is_none_or(str::is_empty) || !url.username().is_empty() || url.password().is_some() {
+        return Err(QuarantineReason::InvalidUrl);
+    }
     let as_written = (text.starts_with("http://") || text.starts_with("https://"))
         && text.len() <= MAX_URL
         && text.bytes().all(|b| matches!(b, b'!'..=b'~'));

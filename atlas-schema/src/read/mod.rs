@@ -40,6 +40,7 @@ mod patterns;
 mod rules;
 
 pub use fault::{Fault, FaultKind, Faults};
+pub(crate) use parse::parse;
 pub use rules::Rule;
 
 use crate::pointer::JsonPointer;

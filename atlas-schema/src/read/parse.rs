@@ -11,7 +11,7 @@ use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Value, Faults> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Faults> {
     if bytes.len() > MAX_BYTES {
         return Err(Faults::one(FaultKind::TooLarge, format!("must be at most {MAX_BYTES} bytes")));
     }

@@ -43,8 +43,8 @@ rules! {
     UrlIsUsable = "url_is_usable": "must parse as an absolute URL with a host and without user name or password",
     /// A request says what it wants.
     RequestSaysWhat = "request_says_what": "needs a schema or instructions",
-    /// A completed job has a result, and an extraction's result is a success.
-    CompletedNeedsResult = "completed_needs_result": "must be a successful result, as the job is completed",
+    /// A completed job has a result. An extraction that completed may have found nothing, and then says so.
+    CompletedNeedsResult = "completed_needs_result": "must be there, as the job is completed",
     /// A completed job has no error.
     CompletedHasNoError = "completed_has_no_error": "must be absent or null, as the job is completed",
     /// A stored job that is not completed has no result.
@@ -131,8 +131,7 @@ pub(super) fn extraction_job<S: Sink>(job: &Value, sink: &mut S) -> Flow {
     times(job, sink)?;
     match text(job, "status") {
         Some("completed") => {
-            let success = result.is_some_and(|result| result.get("success") != Some(&Value::Bool(false)));
-            require(success, sink, &result_at, Rule::CompletedNeedsResult)?;
+            require(result.is_some(), sink, &result_at, Rule::CompletedNeedsResult)?;
             require(error.is_none(), sink, &error_at, Rule::CompletedHasNoError)?;
         }
         Some("failed") => require(error.is_some(), sink, &error_at, Rule::FailedNeedsError)?,
