@@ -17,8 +17,8 @@ impl CorrelationId {
 
     /// The id of a job that has none, made of the job's own id: `mig_` and 16 hex digits of its SHA-256.
     pub(crate) fn derived(job: &crate::ExternalId) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = crate::id::digest(job);
-        Self(format!("mig_{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h])).into())
+        let head = crate::id::digest(job).first_chunk().map_or(0, |head| u64::from_be_bytes(*head));
+        Self(format!("mig_{head:016x}").into())
     }
 
     /// The trace id of a W3C `traceparent` header; `None` if the header is malformed (then start a new trace).

@@ -213,7 +213,7 @@ fn key() -> impl Strategy<Value = String> {
 }
 
 /// Puts a value somewhere into an object: at its top, or inside one of its objects, or inside its JSON text.
-fn put(target: &mut Value, place: &Index, key: String, value: Value) {
+fn put(target: &mut Value, place: Index, key: String, value: Value) {
     let Some(map) = target.as_object_mut() else { return };
     let inner: Vec<String> =
         map.iter().filter(|(_, v)| v.is_object() || v.is_string()).map(|(k, _)| k.clone()).collect();
@@ -251,7 +251,7 @@ proptest! {
     ) {
         let mut record = base.get(corpus()).clone();
         for (place, key, value) in edits {
-            put(&mut record, &place, key, value);
+            put(&mut record, place, key, value);
         }
         if let Some(map) = record.as_object_mut() {
             map.retain(|key, _| !gone.contains(key));
