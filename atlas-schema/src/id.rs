@@ -136,6 +136,13 @@ text_id!(
     /// The strategy that produced a result, such as `direct`. Legacy processing methods fit here too.
     StrategyName, what: "strategy name", min: 1, max: 128, pattern: "^[a-zA-Z0-9_-]+$", char: word);
 
+impl StrategyName {
+    /// `direct`: the engine's built-in strategy that needs no model.
+    pub fn direct() -> Self {
+        Self("direct".into())
+    }
+}
+
 impl Default for QueueName {
     /// `default`.
     fn default() -> Self {

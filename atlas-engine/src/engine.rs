@@ -1,0 +1,280 @@
+//! The engine: from a request to the one canonical result.
+//!
+//! Strategies draft, the engine judges: it checks evidence and schema, decides how much was found, and records every
+//! attempt. The rule the rest leans on: no success without data from the page. Empty is empty, failure is failure, and
+//! partial is said to be partial.
+
+mod builder;
+mod judge;
+mod shapes;
+
+pub use builder::EngineBuilder;
+
+use crate::error::EngineError;
+use crate::evidence::Reading;
+use crate::fetch::{Document, FetchRequest, Fetcher};
+use crate::page::{Page, ParseOptions};
+use crate::shape::Shape;
+use crate::strategy::{Selection, Strategy, Task, select};
+use crate::types::schema_of;
+use atlas_schema::{
+    Attempt, AttemptOutcome, Cost, ExtractionRequest, ExtractionResult, Outcome, PageInfo, StrategyName, Timings, Usage, Usd,
+};
+use judge::Judged;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use shapes::Shapes;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use url::Url;
+
+/// Extracts records from pages. Cheap to clone; clones share the cache of compiled schemas.
+///
+/// ```
+/// use atlas_engine::{Engine, page::{Page, ParseOptions}, types};
+/// use atlas_schema::{ExtractionRequest, Outcome};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let html = r#"<script type="application/ld+json">
+///     {"@type": "Recipe", "name": "Tea", "recipeIngredient": ["1 bag"], "totalTime": "PT5M"}</script>"#;
+/// let page = Page::from_html(html, &ParseOptions::default())?;
+/// let schema = types::by_name("recipe").ok_or("unknown type")?;
+/// let result = Engine::default().extract_page(&page, &ExtractionRequest::new("https://example.com/tea", schema)).await?;
+/// assert_eq!(result.outcome, Some(Outcome::Complete));
+/// assert_eq!(result.data[0]["total_time"], 5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Engine {
+    fetcher: Option<Arc<dyn Fetcher>>,
+    strategies: Arc<[Arc<dyn Strategy>]>,
+    parse: ParseOptions,
+    shapes: Arc<Shapes>,
+}
+
+impl Default for Engine {
+    /// The built-in strategies, no fetcher: for pages the caller has.
+    fn default() -> Self {
+        EngineBuilder::default().without_checks()
+    }
+}
+
+/// Records as values of a type, with the result they came from.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Typed<T> {
+    /// The records that have every required field, in page order.
+    pub values: Vec<T>,
+    /// The canonical result, with evidence and attempts.
+    pub result: ExtractionResult,
+}
+
+impl<T> Typed<T> {
+    /// The first record.
+    pub fn first(&self) -> Option<&T> {
+        self.values.first()
+    }
+}
+
+impl Engine {
+    /// Starts with the built-in strategies and no fetcher.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// The strategies, in the order they were added; the built-in ones come first.
+    pub fn strategies(&self) -> Vec<StrategyName> {
+        self.strategies.iter().map(|strategy| strategy.name()).collect()
+    }
+
+    /// Fetches the page of a request and extracts from it.
+    ///
+    /// A page without such data gives a result whose outcome is `empty`; a strategy's failure is an attempt in the result.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the request is wrong, or the page cannot be fetched or parsed. Nothing is fetched for a request
+    /// that is wrong.
+    pub async fn extract(&self, request: &ExtractionRequest) -> Result<ExtractionResult, EngineError> {
+        let started = Instant::now();
+        let (shape, selection) = self.prepare(request)?;
+        let url = Url::parse(&request.url).map_err(|_| EngineError::Address { field: "url" })?;
+        let base = request.base_url.as_deref().map(Url::parse).transpose();
+        let base = base.map_err(|_| EngineError::Address { field: "baseUrl" })?;
+        let fetcher = self.fetcher.as_ref().ok_or(EngineError::NoFetcher)?;
+        let timeout = Duration::from_millis(request.timeout_ms.into());
+        let fetch = FetchRequest::new(url).with_timeout(timeout).with_max_bytes(self.parse.max_bytes);
+        let document = fetcher.fetch(&fetch).await.map_err(EngineError::Fetch)?;
+        let fetched = started.elapsed();
+        if let Some(status) = document.status.filter(|status| !(200..300).contains(status)) {
+            return Err(EngineError::Status { status });
+        }
+        let mut options = self.parse.clone();
+        if let Some(base) = base {
+            options = options.with_url(base);
+        }
+        let page = document.to_page(&options).map_err(EngineError::Page)?;
+        let parsed = started.elapsed();
+        let info = page_info(&page, Some(&document), request);
+        let mut result = self.run(&page, info, request, &shape, &selection).await;
+        result.timings = Some(Timings {
+            total_ms: millis(started.elapsed()),
+            fetch_ms: Some(millis(fetched)),
+            parse_ms: Some(millis(parsed.saturating_sub(fetched))),
+            extract_ms: Some(millis(started.elapsed().saturating_sub(parsed))),
+        });
+        Ok(result)
+    }
+
+    /// Extracts from a page the caller has. The request's address only names it.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the request is wrong.
+    pub async fn extract_page(&self, page: &Page, request: &ExtractionRequest) -> Result<ExtractionResult, EngineError> {
+        let started = Instant::now();
+        let (shape, selection) = self.prepare(request)?;
+        let mut result = self.run(page, page_info(page, None, request), request, &shape, &selection).await;
+        let total = millis(started.elapsed());
+        result.timings = Some(Timings { total_ms: total, fetch_ms: None, parse_ms: None, extract_ms: Some(total) });
+        Ok(result)
+    }
+
+    /// Fetches a page and extracts values of a type.
+    ///
+    /// # Errors
+    /// As [`extract`](Self::extract); also [`EngineError::Deserialize`] if the type refuses a record that its own schema
+    /// allows.
+    pub async fn extract_as<T: DeserializeOwned + JsonSchema>(&self, url: &str) -> Result<Typed<T>, EngineError> {
+        let request = ExtractionRequest::new(url, schema_of::<T>());
+        let result = self.extract(&request).await?;
+        self.typed(result, &request)
+    }
+
+    /// Extracts values of a type from a page the caller has.
+    ///
+    /// # Errors
+    /// As [`extract_as`](Self::extract_as), without those of fetching.
+    pub async fn extract_page_as<T: DeserializeOwned + JsonSchema>(&self, page: &Page) -> Result<Typed<T>, EngineError> {
+        let url = page.url().map_or("about:blank", Url::as_str);
+        let request = ExtractionRequest::new(url, schema_of::<T>());
+        let result = self.extract_page(page, &request).await?;
+        self.typed(result, &request)
+    }
+
+    fn typed<T: DeserializeOwned>(&self, result: ExtractionResult, request: &ExtractionRequest) -> Result<Typed<T>, EngineError> {
+        let shape = self.shapes.get(request.schema.as_ref().ok_or(EngineError::NoSchema)?)?;
+        let whole = result.data.iter().enumerate().filter(|(_, record)| shape.accepts(record));
+        let values = whole.map(|(index, record)| {
+            T::deserialize(record).map_err(|source| EngineError::Deserialize { index, source })
+        });
+        Ok(Typed { values: values.collect::<Result<_, _>>()?, result })
+    }
+
+    /// Everything that can be wrong with a request, before anything is fetched.
+    fn prepare(&self, request: &ExtractionRequest) -> Result<(Arc<Shape>, Selection), EngineError> {
+        let candidates: Vec<_> = self.strategies.iter().map(|strategy| (strategy.name(), strategy.fit(request))).collect();
+        let selection = select(&candidates, request.strategy.as_ref())
+            .ok_or_else(|| EngineError::UnknownStrategy { known: self.strategies() })?;
+        let shape = self.shapes.get(request.schema.as_ref().ok_or(EngineError::NoSchema)?)?;
+        Ok((shape, selection))
+    }
+
+    async fn run(
+        &self, page: &Page, info: PageInfo, request: &ExtractionRequest, shape: &Shape, selection: &Selection,
+    ) -> ExtractionResult {
+        let reading = Reading::new(page);
+        let mut attempts: Vec<Attempt> = Vec::new();
+        let mut best: Option<(usize, Judged)> = None;
+        let mut usage = Usage { pages: 1, ..Usage::default() };
+        let mut settled: Option<Usd> = None;
+        for choice in &selection.chain {
+            let Some(strategy) = self.strategies.get(choice.index) else { continue };
+            let started = Instant::now();
+            let drafted = strategy.extract(&Task::new(request, shape, &reading)).await;
+            let mut attempt = Attempt {
+                strategy: choice.name.clone(),
+                outcome: AttemptOutcome::Failed,
+                category: None,
+                reason: Some(clipped(&choice.reason)),
+                model: None,
+                usage: None,
+                cost: None,
+                duration_ms: Some(millis(started.elapsed())),
+            };
+            match drafted {
+                Err(error) => {
+                    attempt.category = Some(error.category());
+                    attempt.reason = Some(clipped(&format!("{}; failed: {error}", choice.reason)));
+                    attempts.push(attempt);
+                }
+                Ok(draft) => {
+                    usage = added(usage, draft.usage);
+                    settled = draft.cost.and_then(|cost| cost.settled).map_or(settled, |more| {
+                        Some(settled.map_or(more, |before| before.checked_add(more).unwrap_or(before)))
+                    });
+                    attempt.model.clone_from(&draft.model);
+                    attempt.usage = Some(draft.usage).filter(|usage| *usage != Usage::default());
+                    attempt.cost = draft.cost;
+                    let judged = judge::judge(draft, shape, &reading);
+                    attempt.outcome = match judged.outcome {
+                        Outcome::Complete | Outcome::Partial => AttemptOutcome::Insufficient,
+                        Outcome::Empty | Outcome::Failed => AttemptOutcome::Empty,
+                    };
+                    attempts.push(attempt);
+                    let better = best.as_ref().is_none_or(|(_, before)| judged.beats(before));
+                    let complete = judged.outcome == Outcome::Complete;
+                    if better {
+                        best = Some((attempts.len() - 1, judged));
+                    }
+                    if complete {
+                        break;
+                    }
+                }
+            }
+        }
+        let ran = attempts.len();
+        let unused = selection.chain.iter().skip(ran).map(|choice| (choice, "an earlier strategy gave everything asked for"));
+        let skipped = selection.skipped.iter().map(|choice| (choice, choice.reason.as_str()));
+        attempts.extend(unused.chain(skipped).map(|(choice, reason)| judge::skipped(choice, reason)));
+        let mut result = judge::result(best, attempts);
+        result.pages = vec![info];
+        result.usage = Some(usage);
+        result.cost = settled.map(|settled| Cost { estimated: None, settled: Some(settled) });
+        result
+    }
+}
+
+fn page_info(page: &Page, document: Option<&Document>, request: &ExtractionRequest) -> PageInfo {
+    let url = document.map(|document| document.url.as_str()).or_else(|| page.url().map(Url::as_str));
+    PageInfo {
+        url: url.unwrap_or(&request.url).chars().take(2048).collect(),
+        status: document.and_then(|document| document.status),
+        media_type: document.and_then(|document| document.media_type.clone()).filter(|media| media.len() <= 128),
+        encoding: Some(page.encoding().name.to_ascii_lowercase()).filter(|name| !name.is_empty()),
+        language: page.language().map(str::to_owned).filter(|language| (1..=64).contains(&language.len())),
+        title: page.title().map(|title| title.chars().take(1000).collect()),
+        bytes: u64::try_from(page.byte_len()).unwrap_or(u64::MAX),
+        sha256: None,
+    }
+}
+
+fn added(one: Usage, other: Usage) -> Usage {
+    Usage {
+        pages: one.pages.saturating_add(other.pages),
+        requests: one.requests.saturating_add(other.requests),
+        input_tokens: one.input_tokens.saturating_add(other.input_tokens),
+        cached_input_tokens: one.cached_input_tokens.saturating_add(other.cached_input_tokens),
+        cache_write_tokens: one.cache_write_tokens.saturating_add(other.cache_write_tokens),
+        output_tokens: one.output_tokens.saturating_add(other.output_tokens),
+        reasoning_tokens: one.reasoning_tokens.saturating_add(other.reasoning_tokens),
+    }
+}
+
+fn clipped(text: &str) -> String {
+    text.chars().take(1000).collect()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

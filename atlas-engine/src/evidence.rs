@@ -1,0 +1,195 @@
+//! Evidence: building the proof of a value, and checking it.
+//!
+//! A check trusts nothing it is told: it reads the source text again, compares the quote character for character at its
+//! spans, and applies the named transform to the quote again. The rule the rest leans on: a value whose evidence does
+//! not pass is never part of a result.
+
+use crate::facts::Facts;
+use crate::page::{NodeId, Page};
+use crate::transform::Transform;
+use crate::value::Locale;
+use atlas_schema::{Evidence, JsonPointer, Source, Span, Verified};
+use serde_json::Value;
+use std::sync::OnceLock;
+use unicode_normalization::UnicodeNormalization;
+
+/// Longer quotes are not kept, as the record format says; values that need them cannot be proven.
+pub const MAX_QUOTE: usize = 20_000;
+
+/// A page being read: what several strategies need of it is computed once, when first asked for.
+#[derive(Debug)]
+pub struct Reading<'p> {
+    page: &'p Page,
+    locale: Locale,
+    facts: OnceLock<Facts>,
+    visible: OnceLock<String>,
+}
+
+impl<'p> Reading<'p> {
+    /// Wraps a page. Nothing is computed yet.
+    pub fn new(page: &'p Page) -> Self {
+        let mut locale = Locale::new();
+        if let Some(language) = page.language() {
+            locale = locale.with_language(language);
+        }
+        if let Some(base) = page.base_url() {
+            locale = locale.with_base(base.clone());
+        }
+        Self { page, locale, facts: OnceLock::new(), visible: OnceLock::new() }
+    }
+
+    /// The page.
+    pub const fn page(&self) -> &'p Page {
+        self.page
+    }
+
+    /// What the page says about its language, region and address.
+    pub const fn locale(&self) -> &Locale {
+        &self.locale
+    }
+
+    /// What the page states as data.
+    pub fn facts(&self) -> &Facts {
+        self.facts.get_or_init(|| Facts::read(self.page))
+    }
+
+    /// Whether the page's visible text holds `text`, letter case, Unicode form and blanks aside.
+    ///
+    /// A text that starts or ends with a digit must not be part of a longer number there.
+    pub fn shows(&self, text: &str) -> bool {
+        let needle = folded(text);
+        let needle = needle.trim_matches(|c: char| c == ' ' || c == '.');
+        if needle.is_empty() {
+            return false;
+        }
+        let visible = self.visible.get_or_init(|| folded(self.page.text()));
+        let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+        memchr::memmem::find_iter(visible.as_bytes(), needle.as_bytes()).take(1000).any(|at| {
+            let before = visible.get(..at).and_then(|text| text.chars().next_back());
+            let after = visible.get(at + needle.len()..).and_then(|text| text.chars().next());
+            !(digit(before) && digit(needle.chars().next()) || digit(after) && digit(needle.chars().next_back()))
+        })
+    }
+
+    /// Checks one piece of evidence of `value`. Derived values are checked by [`derived`].
+    pub fn check(&self, evidence: &Evidence, value: &Value) -> Verified {
+        let source = self.stands(evidence) && transformed(evidence, &self.locale).as_ref() == Some(value);
+        Verified { source, visible: source && self.is_visible(evidence, value) }
+    }
+
+    fn stands(&self, evidence: &Evidence) -> bool {
+        let attribute;
+        let text = match &evidence.source {
+            Source::VisibleText {} => Some(self.page.text()),
+            Source::HiddenText {} => Some(self.page.hidden_text()),
+            Source::Attribute { name } => {
+                attribute = evidence.node.and_then(|node| self.node(node));
+                attribute.and_then(|node| self.page.attr(node, name))
+            }
+            Source::Embedded { pointer, .. } => evidence.node.and_then(|node| self.facts().embedded(node, pointer)),
+            Source::Url {} => self.page.url().map(url::Url::as_str),
+            _ => None,
+        };
+        let Some(text) = text.filter(|_| !evidence.spans.is_empty()) else { return false };
+        let piece = |span: &Span| text.get(span.start as usize..span.end as usize);
+        let mut rest = evidence.quote.as_str();
+        for (at, span) in evidence.spans.iter().enumerate() {
+            let separator = if at == 0 { "" } else { " " };
+            let after = piece(span).and_then(|piece| rest.strip_prefix(separator)?.strip_prefix(piece));
+            match after {
+                Some(after) => rest = after,
+                None => return false,
+            }
+        }
+        rest.is_empty()
+    }
+
+    fn node(&self, index: u32) -> Option<NodeId> {
+        self.page.node_by_index(index)
+    }
+
+    /// A value read from visible text is visible; another must be found there, as itself or as its quote.
+    fn is_visible(&self, evidence: &Evidence, value: &Value) -> bool {
+        if evidence.source == (Source::VisibleText {}) {
+            return true;
+        }
+        if self.shows(&evidence.quote) {
+            return true;
+        }
+        let transform = evidence.transform.as_deref().and_then(Transform::by_name);
+        let spellings = match (value, transform) {
+            (value, Some(transform)) => transform.spellings(value),
+            (Value::String(text), None) => vec![text.clone()],
+            _ => Vec::new(),
+        };
+        spellings.iter().any(|spelling| self.shows(spelling))
+    }
+}
+
+/// The value that a quote gives by the transform its evidence names.
+fn transformed(evidence: &Evidence, locale: &Locale) -> Option<Value> {
+    match &evidence.transform {
+        None => Some(Value::String(evidence.quote.clone())),
+        Some(name) => Transform::by_name(name)?.read(&evidence.quote, locale).map(|(value, _)| value),
+    }
+}
+
+/// Checks a value computed from others of the same record: the inputs exist and the named transform gives the value.
+pub(crate) fn derived(evidence: &Evidence, record: &Value, value: &Value) -> bool {
+    let Source::Derived { inputs } = &evidence.source else { return false };
+    let numbers: Option<Vec<i64>> = inputs.iter().map(|input| record.pointer(input.as_str())?.as_i64()).collect();
+    match (evidence.transform.as_deref(), numbers) {
+        (Some(SUM), Some(numbers)) if !numbers.is_empty() => {
+            numbers.iter().try_fold(0_i64, |sum, number| sum.checked_add(*number)) == value.as_i64()
+        }
+        _ => false,
+    }
+}
+
+/// The transform of a value that is the sum of others.
+pub(crate) const SUM: &str = "sum";
+
+/// Evidence for a value that is the sum of others of the same record, at `inputs` relative to it.
+pub(crate) fn sum_of(inputs: Vec<JsonPointer>) -> Evidence {
+    Evidence {
+        source: Source::Derived { inputs },
+        document: 0,
+        node: None,
+        spans: Vec::new(),
+        quote: String::new(),
+        transform: Some(SUM.into()),
+        verified: Verified::default(),
+    }
+}
+
+/// Compatibility-decomposed, lower case, every run of blanks one blank, quotation marks and dashes in one form.
+///
+/// Letter by letter, so that both sides of a comparison fold alike wherever they are cut.
+pub(crate) fn folded(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    let mut blank = true;
+    for c in text.chars() {
+        if c.is_ascii_graphic() {
+            folded.push(c.to_ascii_lowercase());
+            blank = false;
+        } else if c.is_whitespace() || c.is_control() {
+            if !blank {
+                folded.push(' ');
+            }
+            blank = true;
+        } else {
+            match c {
+                '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{ad}' => continue,
+                '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2032}' => folded.push('\''),
+                '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{2033}' => folded.push('"'),
+                '\u{2010}'..='\u{2015}' | '\u{2212}' => folded.push('-'),
+                c => folded.extend(std::iter::once(c).nfkd().flat_map(char::to_lowercase)),
+            }
+            blank = false;
+        }
+    }
+    while folded.ends_with(' ') {
+        folded.pop();
+    }
+    folded
+}

@@ -1,0 +1,218 @@
+//! Facts: what a page states as data, whatever the syntax it states it in.
+//!
+//! One module a syntax, all giving the same graph: [`Item`]s with types and properties, whose values are other items or
+//! [`Leaf`] texts that know where they stand. Choosing among facts and turning texts into typed values is
+//! [`strategy::direct`](crate::strategy)'s part. A further syntax is a module that calls [`Facts::add`].
+
+mod jsonld;
+mod lenient;
+mod meta;
+mod microdata;
+mod tree;
+
+use crate::page::{NodeId, Page};
+use atlas_schema::{JsonPointer, Source, Span};
+use std::collections::HashMap;
+use std::ops::Range;
+use tree::Tree;
+
+/// The syntax a fact was written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Syntax {
+    /// JSON-LD in a script element.
+    JsonLd,
+    /// HTML microdata.
+    Microdata,
+    /// Meta elements: Open Graph, Twitter cards, Dublin Core and the standard names.
+    Meta,
+}
+
+impl Syntax {
+    /// The name, as it stands in evidence.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::JsonLd => "json-ld",
+            Self::Microdata => "microdata",
+            Self::Meta => "meta",
+        }
+    }
+}
+
+/// Names an item of one [`Facts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ItemId(u32);
+
+/// A thing that the page describes.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// What it was written in.
+    pub syntax: Syntax,
+    /// Its types, without their vocabulary's address: `Recipe`, `NewsArticle`.
+    pub types: Vec<Box<str>>,
+    /// Its identifier, if it has one.
+    pub id: Option<Box<str>>,
+    /// The element that states it.
+    pub node: NodeId,
+    /// The item it is a value of; `None` for one that stands by itself.
+    pub parent: Option<ItemId>,
+    /// Its properties as written, in order; repeated names are further values.
+    pub properties: Vec<(Box<str>, Value)>,
+}
+
+/// A value of a property.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// Another item.
+    Item(ItemId),
+    /// A text with a place.
+    Leaf(Leaf),
+}
+
+/// A text with a place. The text itself is read by [`Facts::text`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaf(pub(crate) Place);
+
+/// Where a text stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A scalar of an embedded document.
+    Json { document: u32, at: u32 },
+    /// An attribute's value.
+    Attribute { node: NodeId, name: &'static str },
+    /// The visible text of a node, or its hidden text if it is hidden.
+    Node { node: NodeId },
+    /// A range of the page's visible text.
+    Visible { node: NodeId, start: usize, end: usize },
+}
+
+#[derive(Debug)]
+struct Document {
+    node: NodeId,
+    tree: Tree,
+}
+
+/// Everything a page states as data.
+#[derive(Debug, Default)]
+pub struct Facts {
+    items: Vec<Item>,
+    by_id: HashMap<Box<str>, Vec<ItemId>>,
+    documents: Vec<Document>,
+}
+
+impl Facts {
+    /// Reads every syntax. Never fails: what cannot be read states nothing.
+    pub fn read(page: &Page) -> Self {
+        let mut facts = Self::default();
+        jsonld::read(page, &mut facts);
+        microdata::read(page, &mut facts);
+        meta::read(page, &mut facts);
+        facts
+    }
+
+    /// Adds an item.
+    pub(crate) fn add(&mut self, item: Item) -> ItemId {
+        let id = ItemId(u32::try_from(self.items.len()).unwrap_or(u32::MAX));
+        if let Some(name) = &item.id {
+            self.by_id.entry(name.clone()).or_default().push(id);
+        }
+        self.items.push(item);
+        id
+    }
+
+    fn push_property(&mut self, item: ItemId, name: &str, value: Value) {
+        if let Some(item) = self.items.get_mut(item.0 as usize) {
+            item.properties.push((name.into(), value));
+        }
+    }
+
+    /// Every item, in the order read: JSON-LD, microdata, meta; each in document order.
+    pub fn items(&self) -> impl Iterator<Item = (ItemId, &Item)> {
+        self.items.iter().enumerate().map(|(at, item)| (ItemId(u32::try_from(at).unwrap_or(u32::MAX)), item))
+    }
+
+    /// One item.
+    pub fn item(&self, id: ItemId) -> Option<&Item> {
+        self.items.get(id.0 as usize)
+    }
+
+    /// The properties of an item, and after them those of every item with the same identifier.
+    pub fn properties(&self, id: ItemId) -> impl Iterator<Item = (&str, &Value)> {
+        let this = self.item(id);
+        let same = this.and_then(|item| self.by_id.get(item.id.as_ref()?));
+        let others = same.into_iter().flatten().filter(move |other| **other != id).filter_map(|other| self.item(*other));
+        this.into_iter().chain(others).flat_map(|item| item.properties.iter().map(|(name, value)| (&**name, value)))
+    }
+
+    /// The types of an item, or of its namesakes when it is only a reference.
+    pub fn types(&self, id: ItemId) -> impl Iterator<Item = &str> {
+        let this = self.item(id);
+        let same = this.filter(|item| item.types.is_empty()).and_then(|item| self.by_id.get(item.id.as_ref()?));
+        let others = same.into_iter().flatten().filter_map(|other| self.item(*other));
+        this.into_iter().chain(others).flat_map(|item| item.types.iter().map(|name| &**name))
+    }
+
+    /// The text of a leaf, as its source spells it.
+    pub fn text<'a>(&'a self, page: &'a Page, leaf: &Leaf) -> &'a str {
+        match &leaf.0 {
+            Place::Json { document, at } => {
+                self.documents.get(*document as usize).and_then(|document| document.tree.text(*at)).unwrap_or("")
+            }
+            Place::Attribute { node, name } => page.attr(*node, name).unwrap_or(""),
+            Place::Node { node } if page.is_hidden(*node) => {
+                page.hidden_text().get(page.hidden_range(*node)).unwrap_or("")
+            }
+            Place::Node { node } => page.text_of(*node),
+            Place::Visible { start, end, .. } => page.text().get(*start..*end).unwrap_or(""),
+        }
+    }
+
+    /// Whether a leaf is said by the page of itself: a meta element or the document's own elements.
+    pub(crate) fn is_page_level(leaf: &Leaf) -> bool {
+        matches!(leaf.0, Place::Attribute { name: "content" | "href" | "lang", .. } | Place::Node { .. })
+    }
+
+    /// Whether a leaf is a first-level heading.
+    pub(crate) fn is_heading(page: &Page, leaf: &Leaf) -> bool {
+        matches!(leaf.0, Place::Node { node } if page.tag(node) == Some("h1"))
+    }
+
+    /// Where bytes `range` of a leaf's text stand, as evidence says it: source, node, span.
+    pub(crate) fn locate(&self, page: &Page, leaf: &Leaf, range: &Range<usize>) -> (Source, NodeId, Span) {
+        match &leaf.0 {
+            Place::Json { document, at } => {
+                let (pointer, node) = self.documents.get(*document as usize).map_or_else(
+                    || (String::new(), page.root()),
+                    |document| (document.tree.pointer(*at), document.node),
+                );
+                let pointer = JsonPointer::parse(&pointer).unwrap_or_default();
+                (Source::Embedded { syntax: Syntax::JsonLd.as_str().into(), pointer }, node, span(0, range))
+            }
+            Place::Attribute { node, name } => (Source::Attribute { name: (*name).into() }, *node, span(0, range)),
+            Place::Node { node } if page.is_hidden(*node) => {
+                (Source::HiddenText {}, *node, span(page.hidden_range(*node).start, range))
+            }
+            Place::Node { node } => (Source::VisibleText {}, *node, span(page.text_range(*node).start, range)),
+            Place::Visible { node, start, .. } => (Source::VisibleText {}, *node, span(*start, range)),
+        }
+    }
+
+    /// The text of an embedded document at a pointer, for checking evidence.
+    pub(crate) fn embedded(&self, node: u32, pointer: &JsonPointer) -> Option<&str> {
+        let parts: Vec<String> = pointer.parts().collect();
+        let mut documents = self.documents.iter().filter(|document| document.node.index() == node);
+        documents.find_map(|document| document.tree.text(document.tree.find(&parts)?))
+    }
+}
+
+fn span(base: usize, range: &Range<usize>) -> Span {
+    let at = |offset: usize| u32::try_from(base.saturating_add(offset)).unwrap_or(u32::MAX);
+    Span { start: at(range.start), end: at(range.end) }
+}
+
+/// The last part of a type's or property's address: `https://schema.org/Recipe`, `schema:Recipe` and `Recipe` are one.
+pub(crate) fn local_name(name: &str) -> &str {
+    let name = name.trim().trim_end_matches('/');
+    let name = name.rsplit(['/', '#']).next().unwrap_or(name);
+    name.rsplit(':').next().unwrap_or(name)
+}

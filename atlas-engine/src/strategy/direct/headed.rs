@@ -1,0 +1,112 @@
+//! Lists under a label: what a page shows below a line such as "Ingredients".
+
+use super::vocabulary::is_label;
+use crate::evidence::{Reading, folded};
+use crate::facts::{Leaf, Place};
+use crate::page::{NodeId, Page};
+use std::ops::Range;
+
+/// A longer line is prose, not a label.
+const MAX_LABEL: usize = 60;
+/// A longer entry is no list entry, except of instructions.
+const MAX_ENTRY: usize = 400;
+/// A list may start this many bytes of text after its label.
+const MAX_LEAD: usize = 600;
+
+/// The entries of the best list under one of `labels`; empty if there is none.
+///
+/// Of several lists so labelled the one with the most entries counts: teasers and tables of contents are short.
+pub(super) fn list(reading: &Reading<'_>, labels: &[String], prose: bool) -> Vec<Leaf> {
+    let page = reading.page();
+    let mut best: Vec<Leaf> = Vec::new();
+    for line in lines(page.text(), 0) {
+        let text = page.text().get(line.clone()).unwrap_or("");
+        if text.len() > MAX_LABEL || !labels.contains(&label(text)) {
+            continue;
+        }
+        let found = below(page, &line, labels, prose);
+        if found.len() > best.len() {
+            best = found;
+        }
+    }
+    best
+}
+
+/// A line as a label: folded, without closing punctuation and counts.
+fn label(text: &str) -> String {
+    let folded = folded(text);
+    let end = folded.find([':', '(', '[']).unwrap_or(folded.len());
+    folded.get(..end).unwrap_or("").trim().trim_end_matches(['.', '!', '…', ':']).to_owned()
+}
+
+fn lines(text: &str, from: usize) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut start = from;
+    std::iter::from_fn(move || {
+        let rest = text.get(start..).filter(|rest| !rest.is_empty())?;
+        let length = rest.find('\n').unwrap_or(rest.len());
+        let line = start..start + length;
+        start = (line.end + 1).min(text.len());
+        Some(line)
+    })
+}
+
+/// The list entries, else the lines, between a label and whatever ends its part of the page.
+fn below(page: &Page, line: &Range<usize>, labels: &[String], prose: bool) -> Vec<Leaf> {
+    let level = page.node_at(line.start).and_then(|node| heading(page, node));
+    let end = end_of_part(page, line.end, level, labels);
+    let mut entries: Vec<(NodeId, Range<usize>)> = Vec::new();
+    for node in page.elements("li") {
+        let range = page.text_range(node);
+        if range.start < line.end || range.is_empty() {
+            continue;
+        }
+        let far = entries.last().map_or(line.end, |(_, last)| last.end) + MAX_LEAD < range.start;
+        if range.end > end || far {
+            break;
+        }
+        if page.descendants(node).any(|inner| page.tag(inner) == Some("li")) {
+            continue;
+        }
+        entries.push((node, range));
+    }
+    if entries.len() > 1 {
+        let leaves = entries.into_iter().filter(|(_, range)| prose || range.len() <= MAX_ENTRY);
+        return leaves.map(|(node, _)| Leaf(Place::Node { node })).collect();
+    }
+    let mut leaves = Vec::new();
+    for line in lines(page.text(), line.end + 1).take_while(|line| line.end <= end).take(200) {
+        let Some(node) = page.node_at(line.start) else { continue };
+        if line.len() <= MAX_ENTRY || prose {
+            leaves.push(Leaf(Place::Visible { node, start: line.start, end: line.end }));
+        }
+    }
+    leaves
+}
+
+/// Where the part of the page under a label ends: at the next label of something else, or the next heading as high.
+fn end_of_part(page: &Page, from: usize, level: Option<u8>, labels: &[String]) -> usize {
+    let headings = ["h1", "h2", "h3", "h4", "h5", "h6"];
+    let highest = usize::from(level.unwrap_or(4)).min(6);
+    let next = headings.iter().take(highest).flat_map(|tag| page.elements(tag)).map(|node| page.text_range(node));
+    let mut end = next.filter(|range| range.start >= from && !range.is_empty()).map(|range| range.start).min().unwrap_or(page.text().len());
+    for line in lines(page.text(), from) {
+        if line.start >= end {
+            break;
+        }
+        let text = page.text().get(line.clone()).unwrap_or("");
+        if text.len() <= MAX_LABEL && line.start > from {
+            let label = label(text);
+            if is_label(&label) && !labels.contains(&label) {
+                end = line.start;
+                break;
+            }
+        }
+    }
+    end
+}
+
+/// The level of the heading that a node stands in.
+fn heading(page: &Page, node: NodeId) -> Option<u8> {
+    let mut around = std::iter::once(node).chain(page.ancestors(node).take(6));
+    around.find_map(|node| page.tag(node)?.strip_prefix('h')?.parse().ok().filter(|level| (1..=6).contains(level)))
+}
