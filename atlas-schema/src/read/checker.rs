@@ -278,17 +278,11 @@ impl Object {
     /// Keys come sorted unless the host built `serde_json` with `preserve_order`: then nearly every key is the next
     /// field or a few further on. Any order gives the same answer.
     fn find(&self, key: &str, next: &mut usize) -> Option<usize> {
-        while let Some((name, _)) = self.fields.get(*next) {
-            match (**name).cmp(key) {
-                std::cmp::Ordering::Less => *next += 1,
-                std::cmp::Ordering::Greater => break,
-                std::cmp::Ordering::Equal => {
-                    *next += 1;
-                    return Some(*next - 1);
-                }
-            }
-        }
-        self.fields.binary_search_by(|(name, _)| (**name).cmp(key)).ok()
+        let named = |(name, _): &(Box<str>, Node)| **name == *key;
+        let ahead = self.fields.get(*next..)?.iter().position(named).map(|steps| *next + steps);
+        let found = ahead.or_else(|| self.fields.get(..*next)?.iter().position(named))?;
+        *next = found + 1;
+        Some(found)
     }
 }
 

@@ -40,11 +40,11 @@ macro_rules! rules {
 
 rules! {
     /// An address that the `url` crate reads, with a host (but for `file`) and without credentials.
-    UrlIsUsable = "url_is_usable": "must parse as an absolute URL with a host and without user name or password",
+    UrlIsUsable = "url_is_usable": "must parse as an absolute URL with a host, without user name, password or backslash",
     /// A request says what it wants.
     RequestSaysWhat = "request_says_what": "needs a schema or instructions",
     /// A completed job has a result. An extraction that completed may have found nothing, and then says so.
-    CompletedNeedsResult = "completed_needs_result": "must be there, as the job is completed",
+    CompletedNeedsResult = "completed_needs_result": "must be a success or without data, as the job is completed",
     /// A completed job has no error.
     CompletedHasNoError = "completed_has_no_error": "must be absent or null, as the job is completed",
     /// A stored job that is not completed has no result.
@@ -111,10 +111,13 @@ fn ordered(a: Option<f64>, b: Option<f64>) -> bool {
 
 fn url<S: Sink>(record: &Value, at: &Path<'_>, field: &'static str, sink: &mut S) -> Flow {
     let Some(given) = text(record, field) else { return Flow::Continue(()) };
-    let usable = Url::parse(given).is_ok_and(|url| {
-        let host = url.host_str().is_some_and(|host| !host.is_empty()) || url.scheme() == "file";
-        host && url.username().is_empty() && url.password().is_none()
-    });
+    // Browsers read `http:///a` and `http://a\@b` leniently and other parsers otherwise: no host may depend on that.
+    let lenient = given.contains('\\') || given.starts_with("http:///") || given.starts_with("https:///");
+    let usable = !lenient
+        && Url::parse(given).is_ok_and(|url| {
+            let host = url.host_str().is_some_and(|host| !host.is_empty()) || url.scheme() == "file";
+            host && url.username().is_empty() && url.password().is_none()
+        });
     require(usable, sink, &Path::Key(at, field), Rule::UrlIsUsable)
 }
 
@@ -131,7 +134,11 @@ pub(super) fn extraction_job<S: Sink>(job: &Value, sink: &mut S) -> Flow {
     times(job, sink)?;
     match text(job, "status") {
         Some("completed") => {
-            require(result.is_some(), sink, &result_at, Rule::CompletedNeedsResult)?;
+            let fits = result.is_some_and(|result| {
+                let empty = result.get("data").and_then(Value::as_array).is_none_or(Vec::is_empty);
+                empty || result.get("success") != Some(&Value::Bool(false))
+            });
+            require(fits, sink, &result_at, Rule::CompletedNeedsResult)?;
             require(error.is_none(), sink, &error_at, Rule::CompletedHasNoError)?;
         }
         Some("failed") => require(error.is_some(), sink, &error_at, Rule::FailedNeedsError)?,
@@ -168,6 +175,7 @@ fn result_within<S: Sink>(result: &Value, at: &Path<'_>, explained: bool, sink: 
     require(fits, sink, &Path::Key(at, "outcome"), Rule::OutcomeFitsData)?;
     strategy(result, at, sink)?;
     let pages = given(result, "pages").and_then(Value::as_array).map_or(0, Vec::len);
+    let pages = u32::try_from(pages).unwrap_or(u32::MAX);
     let Some(evidence) = result.get("evidence").and_then(Value::as_object) else { return Flow::Continue(()) };
     let evidence_at = Path::Key(at, "evidence");
     for (pointer, sightings) in evidence {
@@ -195,13 +203,12 @@ pub(super) fn evidence<S: Sink>(sighting: &Value, sink: &mut S) -> Flow {
 }
 
 /// Most of a large record is evidence, so its fields are met in passing rather than looked up.
-fn evidence_within<S: Sink>(sighting: &Value, data: Option<&Value>, pages: usize, at: &Path<'_>, sink: &mut S) -> Flow {
+fn evidence_within<S: Sink>(sighting: &Value, data: Option<&Value>, pages: u32, at: &Path<'_>, sink: &mut S) -> Flow {
     for (field, value) in sighting.as_object().into_iter().flatten() {
         let here = Path::Key(at, field);
         match (field.as_str(), value) {
             ("document", Value::Number(page)) => {
-                let page = page.as_u64().and_then(|page| usize::try_from(page).ok());
-                let there = pages == 0 || page.is_none_or(|page| page < pages);
+                let there = pages == 0 || page.as_f64().is_none_or(|page| page < f64::from(pages));
                 require(there, sink, &here, Rule::EvidenceHasPage)?;
             }
             ("spans", Value::Array(spans)) => {
