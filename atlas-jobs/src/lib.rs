@@ -40,6 +40,11 @@ mod worker;
 pub mod state;
 pub mod store;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use cursor::{Cursor, ForeignCursor, InvalidCursor};
 pub use error::{Kind, StoreError};
@@ -49,6 +54,8 @@ pub use memory::MemoryJobs;
 pub use random::{NoEntropy, Random};
 pub use retry::RetryPolicy;
 pub use spec::{JobSpec, NewJob};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteJobs;
 #[cfg(feature = "mock")]
 pub use store::MockJobStore;
 pub use store::{Capabilities, JobStore, JobStoreExt};

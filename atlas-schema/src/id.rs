@@ -53,6 +53,11 @@ impl JobId {
         Self(uuid)
     }
 
+    /// The id of these sixteen bytes: the inverse of [`as_bytes`](Self::as_bytes).
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
     /// The `UUID`.
     pub const fn as_uuid(&self) -> Uuid {
         self.0

@@ -1,1 +1,3 @@
 //! The promises of atlas-jobs, through its public API.
+
+mod stores;

@@ -1,0 +1,452 @@
+//! Single rows of the file, in the middle of the writer's transaction.
+
+use super::error::{BACKEND, corrupt, failed};
+use super::record::{COLUMNS, FROM, Head, Reader, code, int, record};
+use crate::error::StoreError;
+use crate::kernel::{Beat, Place, Rows};
+use crate::state::{Applied, OutboxEntry};
+use crate::store::{Capabilities, Count, JobRef, QueueState};
+use atlas_schema::{
+    AuditEvent, JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, TenantId, Timestamp, WorkerId,
+};
+use rusqlite::{Connection, Params, params};
+use serde::Serialize;
+use serde_json::Value;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::time::Duration;
+
+type Group = (QueueName, JobKind, JobStatus, TenantId);
+
+pub(super) struct SqliteRows<'c> {
+    conn: &'c Connection,
+    stage: Stage,
+    operation: &'static str,
+    /// Changes of the counts that are not written yet: jobs and milliseconds.
+    counts: HashMap<Group, (i64, i64)>,
+}
+
+/// What this store can do. Sizes keep one row well below SQLite's own limit of a billion bytes.
+pub(super) const fn capabilities() -> Capabilities {
+    let mut can = Capabilities::minimal();
+    can.durable = true;
+    can.shared = true;
+    can.atomic_items = usize::MAX;
+    can.max_payload_bytes = 1024 * 1024;
+    can.max_result_bytes = 64 * 1024 * 1024;
+    can.queue_pause = true;
+    can.queue_concurrency = true;
+    can
+}
+
+impl<'c> SqliteRows<'c> {
+    pub(super) fn new(conn: &'c Connection, stage: Stage, operation: &'static str) -> Self {
+        Self { conn, stage, operation, counts: HashMap::new() }
+    }
+
+    /// Writes what was only added up so far.
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        let sql = "INSERT INTO atlas_jobs_count (queue, kind, status, tenant, jobs, processing_ms)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                   ON CONFLICT (queue, kind, status, tenant) DO UPDATE
+                   SET jobs = jobs + excluded.jobs, processing_ms = processing_ms + excluded.processing_ms";
+        for ((queue, kind, status, tenant), (jobs, millis)) in std::mem::take(&mut self.counts) {
+            if (jobs, millis) != (0, 0) {
+                self.run(sql, params![queue.as_str(), kind.as_str(), code(status), tenant.as_str(), jobs, millis])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&self, error: rusqlite::Error) -> StoreError {
+        failed(self.operation, error)
+    }
+
+    fn run(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map_err(|e| self.fail(e))
+    }
+
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl Fn(&Reader<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.all(sql, params, read)?.into_iter().next())
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl Fn(&Reader<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.conn.prepare_cached(sql).map_err(|e| self.fail(e))?;
+        let mut rows = statement.query(params).map_err(|e| self.fail(e))?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(|e| self.fail(e))? {
+            all.push(read(&Reader::new(row, self.operation))?);
+        }
+        Ok(all)
+    }
+
+    fn json(&self, value: &impl Serialize) -> Result<String, StoreError> {
+        serde_json::to_string(value).map_err(|_| corrupt(self.operation, "a record has no JSON form"))
+    }
+
+    fn maybe_json(&self, value: Option<&impl Serialize>) -> Result<Option<String>, StoreError> {
+        value.map(|value| self.json(value)).transpose()
+    }
+
+    fn count<P>(&mut self, record: &JobRecord<P>, by: i64) {
+        let group = (record.queue.clone(), record.kind.clone(), record.status, record.tenant.clone());
+        let millis = i64::try_from(Count::processing_of(record).as_millis()).unwrap_or(i64::MAX);
+        let count = self.counts.entry(group).or_default();
+        count.0 += by;
+        count.1 = count.1.saturating_add(by.saturating_mul(millis));
+    }
+
+    fn enter_queue<P>(&self, record: &JobRecord<P>) -> Result<(), StoreError> {
+        self.run(
+            "INSERT INTO atlas_jobs_ready (queue, kind, rank, run_at, id) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                record.queue.as_str(),
+                record.kind.as_str(),
+                -i64::from(record.priority),
+                record.run_at.as_millis(),
+                record.id.as_bytes()
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn leave_queue<P>(&self, record: &JobRecord<P>) -> Result<(), StoreError> {
+        self.run(
+            "DELETE FROM atlas_jobs_ready WHERE queue = ?1 AND kind = ?2 AND rank = ?3 AND run_at = ?4 AND id = ?5",
+            params![
+                record.queue.as_str(),
+                record.kind.as_str(),
+                -i64::from(record.priority),
+                record.run_at.as_millis(),
+                record.id.as_bytes()
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn write_state<P>(&self, record: &JobRecord<P>) -> Result<(), StoreError> {
+        let cancel = record.cancel_requested.as_ref();
+        let millis = |at: Option<Timestamp>| at.map(Timestamp::as_millis);
+        self.run(
+            "INSERT OR REPLACE INTO atlas_jobs_state (id, status, version, epoch, attempt, run_at, deadline, updated_at,
+               started_at, finished_at, worker, lease_end, cancel_at, cancel_by, cancel_reason, progress, error)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+            params![
+                record.id.as_bytes(),
+                code(record.status),
+                int(record.version),
+                int(record.epoch),
+                record.attempt,
+                record.run_at.as_millis(),
+                millis(record.deadline),
+                record.updated_at.as_millis(),
+                millis(record.started_at),
+                millis(record.finished_at),
+                record.lease.as_ref().map(|lease| lease.worker.as_str()),
+                record.lease.as_ref().map(|lease| lease.expires_at.as_millis()),
+                cancel.map(|cancel| cancel.at.as_millis()),
+                cancel.map(|cancel| cancel.acknowledge_by.as_millis()),
+                cancel.map(|cancel| cancel.reason.as_str()),
+                self.maybe_json(record.progress.as_ref())?,
+                self.maybe_json(record.error.as_ref())?,
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn write_result(&self, id: JobId, result: Option<&Value>) -> Result<(), StoreError> {
+        if let Some(result) = result {
+            let sql = "INSERT OR REPLACE INTO atlas_jobs_result (id, result) VALUES (?1, ?2)";
+            self.run(sql, params![id.as_bytes(), self.json(result)?])?;
+        }
+        Ok(())
+    }
+
+    fn write_event(&self, event: &AuditEvent) -> Result<(), StoreError> {
+        self.run(
+            "INSERT INTO atlas_jobs_event (job, version, epoch, attempt, at, actor, kind, from_status, to_status,
+               reason, error)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            params![
+                event.job.as_bytes(),
+                int(event.version),
+                int(event.epoch),
+                event.attempt,
+                event.at.as_millis(),
+                self.json(&event.actor)?,
+                self.json(&event.kind)?,
+                event.from.map(code),
+                code(event.to),
+                event.reason,
+                self.maybe_json(event.error.as_ref())?,
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn post(&self, entries: &[OutboxEntry]) -> Result<(), StoreError> {
+        for entry in entries {
+            let sql = "INSERT INTO atlas_jobs_outbox (key, topic, tries, visible_at, entry) VALUES (?1, ?2, 0, ?3, ?4)";
+            let text = self.json(entry)?;
+            self.run(sql, params![entry.key(), entry.topic.as_str(), entry.event.at.as_millis(), text])?;
+        }
+        Ok(())
+    }
+}
+
+/// A bound for `LIMIT`.
+fn most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+impl Rows for SqliteRows<'_> {
+    fn backend(&self) -> &'static str {
+        BACKEND
+    }
+
+    fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        capabilities()
+    }
+
+    fn find(&mut self, reference: &JobRef) -> Result<Option<JobId>, StoreError> {
+        super::read::find(self.conn, reference, self.operation)
+    }
+
+    fn load(&mut self, id: JobId) -> Result<Option<JobRecord<()>>, StoreError> {
+        // The lead of the job table in FROM makes this two primary key look-ups.
+        let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE j.id = ?1");
+        self.one(&sql, params![id.as_bytes()], |row| record(row, self.stage))
+    }
+
+    fn payload(&mut self, id: JobId) -> Result<Value, StoreError> {
+        let payload =
+            self.one("SELECT payload FROM atlas_jobs_job WHERE id = ?1", params![id.as_bytes()], |row| row.json(0))?;
+        payload.ok_or_else(|| corrupt(self.operation, "a job has no payload"))
+    }
+
+    fn insert(&mut self, applied: Applied) -> Result<(), StoreError> {
+        let Applied { record, event, outbox } = applied;
+        self.run(
+            "INSERT INTO atlas_jobs_job (id, tenant, kind, queue, external_id, idempotency_key, parent, created_at,
+               head, payload)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![
+                record.id.as_bytes(),
+                record.tenant.as_str(),
+                record.kind.as_str(),
+                record.queue.as_str(),
+                record.external_id.as_ref().map(AsRef::as_ref),
+                record.idempotency_key.as_ref().map(AsRef::as_ref),
+                record.parent.as_ref().map(JobId::as_bytes),
+                record.created_at.as_millis(),
+                self.json(&Head::of(&record))?,
+                self.json(&record.payload)?,
+            ],
+        )?;
+        self.write_state(&record)?;
+        self.write_result(record.id, record.result.as_ref())?;
+        if record.status == JobStatus::Pending {
+            self.enter_queue(&record)?;
+        }
+        self.count(&record, 1);
+        self.write_event(&event)?;
+        self.post(&outbox)
+    }
+
+    fn update(&mut self, before: &JobRecord<()>, applied: Applied<()>) -> Result<(), StoreError> {
+        let Applied { record, event, outbox } = applied;
+        if before.status == JobStatus::Pending {
+            self.leave_queue(before)?;
+        }
+        self.write_state(&record)?;
+        self.write_result(record.id, record.result.as_ref())?;
+        if record.status == JobStatus::Pending {
+            self.enter_queue(&record)?;
+        }
+        self.count(before, -1);
+        self.count(&record, 1);
+        self.write_event(&event)?;
+        self.post(&outbox)
+    }
+
+    fn set_progress(&mut self, id: JobId, progress: &Progress) -> Result<(), StoreError> {
+        let text = self.json(progress)?;
+        self.run("UPDATE atlas_jobs_state SET progress = ?2 WHERE id = ?1", params![id.as_bytes(), text])?;
+        Ok(())
+    }
+
+    fn delete(&mut self, record: &JobRecord<()>) -> Result<(), StoreError> {
+        if record.status == JobStatus::Pending {
+            self.leave_queue(record)?;
+        }
+        for sql in [
+            "DELETE FROM atlas_jobs_job WHERE id = ?1",
+            "DELETE FROM atlas_jobs_state WHERE id = ?1",
+            "DELETE FROM atlas_jobs_result WHERE id = ?1",
+            "DELETE FROM atlas_jobs_event WHERE job = ?1",
+        ] {
+            self.run(sql, params![record.id.as_bytes()])?;
+        }
+        self.count(record, -1);
+        Ok(())
+    }
+
+    fn beat(&mut self, worker: &WorkerId) -> Result<Option<Beat>, StoreError> {
+        let sql = "SELECT beat, lease_ms, seen_at FROM atlas_jobs_worker WHERE worker = ?1";
+        self.one(sql, params![worker.as_str()], |row| beat(row, 0))
+    }
+
+    fn set_beat(&mut self, worker: &WorkerId, beat: Beat) -> Result<(), StoreError> {
+        let lease = i64::try_from(beat.lease.as_millis()).unwrap_or(i64::MAX);
+        self.run(
+            "INSERT OR REPLACE INTO atlas_jobs_worker (worker, beat, lease_ms, seen_at) VALUES (?1, ?2, ?3, ?4)",
+            params![worker.as_str(), int(beat.count), lease, beat.seen_at.as_millis()],
+        )?;
+        Ok(())
+    }
+
+    fn forget_workers(&mut self, before: Timestamp) -> Result<(), StoreError> {
+        self.run(
+            "DELETE FROM atlas_jobs_worker WHERE seen_at < ?1
+               AND NOT EXISTS (SELECT 1 FROM atlas_jobs_state s WHERE s.worker = atlas_jobs_worker.worker)",
+            params![before.as_millis()],
+        )?;
+        Ok(())
+    }
+
+    fn leaseholders(&mut self) -> Result<Vec<(WorkerId, Option<Beat>)>, StoreError> {
+        let sql = "SELECT DISTINCT s.worker, w.beat, w.lease_ms, w.seen_at FROM atlas_jobs_state s
+                   LEFT JOIN atlas_jobs_worker w ON w.worker = s.worker WHERE s.worker IS NOT NULL";
+        self.all(sql, [], |row| {
+            let seen = row.get::<Option<i64>>(1)?.is_some();
+            Ok((row.text(0)?, seen.then(|| beat(row, 1)).transpose()?))
+        })
+    }
+
+    fn leases_of(&mut self, worker: &WorkerId, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let sql = "SELECT id FROM atlas_jobs_state WHERE worker = ?1 ORDER BY id LIMIT ?2";
+        self.all(sql, params![worker.as_str(), most(limit)], |row| row.id(0))
+    }
+
+    fn ready(
+        &mut self,
+        queue: &QueueName,
+        kind: &JobKind,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Place>, StoreError> {
+        let next = "SELECT rank FROM atlas_jobs_ready WHERE queue = ?1 AND kind = ?2 AND rank > ?3
+                    ORDER BY rank LIMIT 1";
+        let due = "SELECT run_at, id FROM atlas_jobs_ready WHERE queue = ?1 AND kind = ?2 AND rank = ?3
+                   AND run_at <= ?4 ORDER BY run_at, id LIMIT ?5";
+        let (queue, kind) = (queue.as_str(), kind.as_str());
+        let mut places: Vec<Place> = Vec::new();
+        let mut rank = i64::MIN;
+        // From rank to rank, so that jobs of a later time never stand in front of jobs that are due.
+        while let Some(found) = self.one(next, params![queue, kind, rank], |row| row.get::<i64>(0))? {
+            rank = found;
+            let priority = i16::try_from(-rank).map_err(|_| corrupt(self.operation, "a priority is out of range"))?;
+            let room = most(limit - places.len());
+            places.extend(self.all(due, params![queue, kind, rank, now.as_millis(), room], |row| {
+                Ok((Reverse(priority), row.time(0)?, row.id(1)?))
+            })?);
+            if places.len() >= limit {
+                break;
+            }
+        }
+        Ok(places)
+    }
+
+    fn running(&mut self, queue: &QueueName) -> Result<u64, StoreError> {
+        self.flush()?;
+        let sql = "SELECT coalesce(sum(jobs), 0) FROM atlas_jobs_count WHERE queue = ?1 AND status = 1";
+        Ok(self.one(sql, params![queue.as_str()], |row| row.number(0))?.unwrap_or(0))
+    }
+
+    fn queue(&mut self, queue: &QueueName) -> Result<Option<QueueState>, StoreError> {
+        let sql = "SELECT queue, paused, max_running, max_per_second FROM atlas_jobs_queue WHERE queue = ?1";
+        self.one(sql, params![queue.as_str()], queue_state)
+    }
+
+    fn set_queue(&mut self, state: &QueueState) -> Result<(), StoreError> {
+        self.run(
+            "INSERT OR REPLACE INTO atlas_jobs_queue (queue, paused, max_running, max_per_second)
+             VALUES (?1, ?2, ?3, ?4)",
+            params![state.queue.as_str(), state.paused, state.max_running, state.max_per_second],
+        )?;
+        Ok(())
+    }
+
+    fn queues(&mut self) -> Result<Vec<QueueState>, StoreError> {
+        let sql = "SELECT queue, paused, max_running, max_per_second FROM atlas_jobs_queue ORDER BY queue";
+        self.all(sql, [], queue_state)
+    }
+
+    fn overdue(&mut self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let sql = "SELECT id FROM atlas_jobs_state WHERE deadline <= ?1 AND deadline IS NOT NULL AND status < 2
+                   ORDER BY deadline, id LIMIT ?2";
+        self.all(sql, params![now.as_millis(), most(limit)], |row| row.id(0))
+    }
+
+    fn unanswered(&mut self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let sql = "SELECT id FROM atlas_jobs_state WHERE cancel_by <= ?1 AND cancel_by IS NOT NULL AND status = 1
+                   ORDER BY cancel_by, id LIMIT ?2";
+        self.all(sql, params![now.as_millis(), most(limit)], |row| row.id(0))
+    }
+
+    fn ended(&mut self, status: JobStatus, before: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let sql = "SELECT id FROM atlas_jobs_state WHERE status = ?1 AND finished_at < ?2
+                   AND finished_at IS NOT NULL ORDER BY finished_at, id LIMIT ?3";
+        self.all(sql, params![code(status), before.as_millis(), most(limit)], |row| row.id(0))
+    }
+
+    fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<(OutboxEntry, u32)>, StoreError> {
+        let sql = "SELECT entry, tries FROM atlas_jobs_outbox WHERE topic = ?1 AND visible_at <= ?2
+                   ORDER BY seq LIMIT ?3";
+        let read = |row: &Reader<'_>| Ok((row.json(0)?, row.number(1)?));
+        self.all(sql, params![topic, now.as_millis(), most(limit)], read)
+    }
+
+    fn outbox_tries(&mut self, key: &str) -> Result<Option<u32>, StoreError> {
+        self.one("SELECT tries FROM atlas_jobs_outbox WHERE key = ?1", params![key], |row| row.number(0))
+    }
+
+    fn outbox_hide(&mut self, key: &str, tries: u32, until: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE atlas_jobs_outbox SET tries = ?2, visible_at = ?3 WHERE key = ?1";
+        self.run(sql, params![key, tries, until.as_millis()])?;
+        Ok(())
+    }
+
+    fn outbox_delete(&mut self, key: &str) -> Result<(), StoreError> {
+        self.run("DELETE FROM atlas_jobs_outbox WHERE key = ?1", params![key])?;
+        Ok(())
+    }
+}
+
+fn beat(row: &Reader<'_>, at: usize) -> Result<Beat, StoreError> {
+    let lease = Duration::from_millis(row.number(at + 1)?);
+    Ok(Beat { count: row.number(at)?, lease, seen_at: row.time(at + 2)? })
+}
+
+fn queue_state(row: &Reader<'_>) -> Result<QueueState, StoreError> {
+    let limit = |at| row.get::<Option<u32>>(at);
+    let mut state = QueueState::new(row.text(0)?);
+    state.paused = row.get(1)?;
+    state.max_running = limit(2)?;
+    state.max_per_second = limit(3)?;
+    Ok(state)
+}

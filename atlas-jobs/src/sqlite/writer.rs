@@ -1,0 +1,155 @@
+//! The one writer: a thread that owns the only writing connection and commits calls in groups.
+//!
+//! A commit costs an `fsync`, whatever it holds. So the calls that arrived while the last commit was under way go into
+//! one transaction, each within a savepoint of its own: a call that fails takes back its own writes only. Replies are
+//! sent after the commit, never before.
+
+use super::error::{BACKEND, kind_of};
+use super::rows::SqliteRows;
+use crate::error::{Kind, StoreError};
+use crate::lease::SilenceWatch;
+use atlas_schema::Stage;
+use rusqlite::Connection;
+use std::sync::mpsc;
+use std::thread;
+use tokio::sync::oneshot;
+
+/// The most calls of one commit: it bounds how long the first of them waits for the last.
+const GROUP: usize = 256;
+
+/// Called after the commit: with the failure, if there was one.
+type Reply = Box<dyn FnOnce(Result<(), Failure>) + Send>;
+/// Runs a call inside its savepoint, if one could be opened; true if its writes stand.
+type Call = Box<dyn FnOnce(Option<(&mut SqliteRows<'_>, &mut SilenceWatch)>) -> (bool, Reply) + Send>;
+
+/// Why a group was not committed; each of its calls gets an error of its own.
+#[derive(Clone)]
+struct Failure {
+    kind: Kind,
+    message: String,
+}
+
+impl Failure {
+    fn new(error: &rusqlite::Error) -> Self {
+        Self { kind: kind_of(error), message: error.to_string() }
+    }
+
+    fn into_error(self, operation: &'static str) -> StoreError {
+        StoreError::new(self.kind, BACKEND, operation).with_source(self.message)
+    }
+}
+
+struct Task {
+    operation: &'static str,
+    call: Call,
+}
+
+/// The callers' end.
+#[derive(Debug, Clone)]
+pub(super) struct Writer(mpsc::Sender<Task>);
+
+impl Writer {
+    /// Starts the thread. It ends when the last clone is dropped and its queue is done.
+    pub(super) fn start(conn: Connection, stage: Stage) -> Result<Self, StoreError> {
+        let (sender, tasks) = mpsc::channel();
+        let thread = thread::Builder::new().name("atlas-jobs-writer".into());
+        thread
+            .spawn(move || serve(&conn, stage, &tasks))
+            .map_err(|error| StoreError::new(Kind::Unavailable, BACKEND, "open").with_source(error))?;
+        Ok(Self(sender))
+    }
+
+    /// Runs `call` in the next group and waits for its commit. Dropping the future does not stop the call.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        call: impl FnOnce(&mut SqliteRows<'_>, &mut SilenceWatch) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, reply) = oneshot::channel();
+        let call: Call = Box::new(move |session| {
+            let result = session.map(|(rows, watch)| {
+                let value = call(rows, watch)?;
+                rows.flush().map(|()| value)
+            });
+            let stands = matches!(result, Some(Ok(_)));
+            let reply: Reply = Box::new(move |committed| {
+                let result = match (result, committed) {
+                    (Some(Err(error)), _) => Err(error),
+                    (_, Err(failure)) => Err(failure.into_error(operation)),
+                    (Some(Ok(value)), Ok(())) => Ok(value),
+                    (None, Ok(())) => Err(StoreError::new(Kind::Internal, BACKEND, operation)),
+                };
+                // Nobody listens if the caller's future was dropped, which it may be.
+                drop(sender.send(result));
+            });
+            (stands, reply)
+        });
+        let gone = || StoreError::new(Kind::Unavailable, BACKEND, operation);
+        self.0.send(Task { operation, call }).map_err(|_| gone())?;
+        reply.await.map_err(|_| gone())?
+    }
+}
+
+fn serve(conn: &Connection, stage: Stage, tasks: &mpsc::Receiver<Task>) {
+    let mut watch = SilenceWatch::new();
+    while let Ok(first) = tasks.recv() {
+        let mut group: Vec<Task> = std::iter::once(first).chain(tasks.try_iter().take(GROUP - 1)).collect();
+        while !group.is_empty() {
+            group = commit(conn, stage, &mut watch, group);
+        }
+    }
+}
+
+/// Runs a group in one transaction. Gives back those that must run again because a failure took the transaction away.
+fn commit(conn: &Connection, stage: Stage, watch: &mut SilenceWatch, group: Vec<Task>) -> Vec<Task> {
+    if let Err(error) = conn.execute_batch("BEGIN IMMEDIATE") {
+        // Nothing ran: each call gets the same answer without having been tried.
+        let failure = Failure::new(&error);
+        for task in group {
+            (task.call)(None).1(Err(failure.clone()));
+        }
+        return Vec::new();
+    }
+    let mut replies = Vec::with_capacity(group.len());
+    let mut tasks = group.into_iter();
+    for task in tasks.by_ref() {
+        let opened = run(conn, "SAVEPOINT atlas_jobs_call");
+        let (stands, reply) = (task.call)(Some((&mut SqliteRows::new(conn, stage, task.operation), &mut *watch)));
+        let closed = opened.and_then(|()| {
+            if !stands && !conn.is_autocommit() {
+                run(conn, "ROLLBACK TO atlas_jobs_call")?;
+            }
+            if conn.is_autocommit() { Ok(()) } else { run(conn, "RELEASE atlas_jobs_call") }
+        });
+        replies.push(reply);
+        // A full disk or a failing one makes SQLite roll the whole transaction back.
+        if conn.is_autocommit() || closed.is_err() {
+            let failure = closed.err().as_ref().map_or_else(lost, Failure::new);
+            roll_back(conn);
+            replies.into_iter().for_each(|reply| reply(Err(failure.clone())));
+            return tasks.collect();
+        }
+    }
+    let committed = conn.execute_batch("COMMIT").map_err(|error| Failure::new(&error));
+    if committed.is_err() {
+        roll_back(conn);
+    }
+    replies.into_iter().for_each(|reply| reply(committed.clone()));
+    Vec::new()
+}
+
+fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+fn lost() -> Failure {
+    Failure { kind: Kind::Full, message: "the transaction was rolled back: the disk is full or failing".into() }
+}
+
+fn roll_back(conn: &Connection) {
+    if !conn.is_autocommit()
+        && let Err(error) = conn.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "a failed transaction could not be rolled back; the next one will be refused");
+    }
+}
