@@ -8,35 +8,54 @@ use crate::{
     test::{self, WHOLE},
     tidy,
 };
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 /// Seconds per fuzz target.
 const FUZZ_SECONDS: u64 = 8;
 
-/// Runs the gate.
-pub(crate) fn all(steps: &mut Steps, skip_tests: bool) -> Result<()> {
-    steps.run("format", "run `cargo fmt`", || run(&mut cargo(["fmt", "--all", "--check"])))?;
-    steps.run("file lengths", "split the file by idea", tidy::file_lengths)?;
-    steps.run("dependency and licence rules", "see xtask/src/rules.rs for each rule's reason", rules::check)?;
-    steps.run("unused dependencies", "remove the line from that Cargo.toml", tidy::unused_dependencies)?;
-    steps.run("clippy", "fix the warnings above", || {
+/// A step: its name, what to do when it fails, and its work.
+type Step = (&'static str, &'static str, fn() -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("format", "run `cargo fmt`", || run(&mut cargo(["fmt", "--all", "--check"]))),
+    ("file lengths", "split the file by idea", tidy::file_lengths),
+    ("dependency and licence rules", "see xtask/src/rules.rs for each rule's reason", rules::check),
+    ("unused dependencies", "remove the line from that Cargo.toml", tidy::unused_dependencies),
+    ("clippy", "fix the warnings above", || {
         run(cargo(["clippy", "--all-targets"]).args(WHOLE).args(["--", "-D", "warnings"]))
-    })?;
-    steps.run("docs", "fix the warnings above", || {
+    }),
+    ("docs", "fix the warnings above", || {
         run(cargo(["doc", "--no-deps", "--lib"]).args(WHOLE).env("RUSTDOCFLAGS", "-D warnings"))
-    })?;
-    steps.run("each feature alone", "the crate must build with just the named feature", each_feature)?;
-    steps.run("packages and consumers", "a host that takes the published files would see this", consumers::check)?;
-    if root().join("fuzz/Cargo.toml").is_file() && exists("c++", "--version") {
-        fuzz::all(steps, FUZZ_SECONDS)?;
-    } else {
-        eprintln!("\n== fuzzing left out: no C++ compiler (Debian: apt-get install g++)");
+    }),
+    ("each feature alone", "the crate must build with just the named feature", each_feature),
+    ("packages and consumers", "a host that takes the published files would see this", consumers::check),
+];
+
+/// Runs the gate, or only the steps whose name holds `only`.
+pub(crate) fn all(steps: &mut Steps, skip_tests: bool, only: Option<&str>) -> Result<()> {
+    let wanted = |name: &str| only.is_none_or(|part| name.contains(part));
+    let mut any = false;
+    for (name, advice, work) in STEPS.iter().filter(|(name, ..)| wanted(name)) {
+        steps.run(name, advice, work)?;
+        any = true;
     }
-    if skip_tests {
-        eprint!("{}", steps.table());
-        return Ok(());
+    if wanted("fuzz") {
+        any = true;
+        if root().join("fuzz/Cargo.toml").is_file() && exists("c++", "--version") {
+            fuzz::all(steps, FUZZ_SECONDS)?;
+        } else {
+            eprintln!("\n== fuzzing left out: no C++ compiler (Debian: apt-get install g++)");
+        }
     }
-    test::all(steps)
+    if !skip_tests && wanted("tests") {
+        return test::all(steps);
+    }
+    if !any {
+        let names: Vec<&str> = STEPS.iter().map(|(name, ..)| *name).chain(["fuzz", "tests"]).collect();
+        bail!("no such step; there are: {}", names.join(", "));
+    }
+    eprint!("{}", steps.table());
+    Ok(())
 }
 
 /// Checks the library of each published crate without features and with each one alone.

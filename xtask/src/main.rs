@@ -35,6 +35,9 @@ enum Command {
         /// Leave out the last part, for a caller that runs `cargo xtask test` itself
         #[arg(long)]
         skip_tests: bool,
+        /// Run only the steps whose name holds this text, such as `docs`
+        #[arg(long)]
+        only: Option<String>,
     },
     /// Measure; without AREA, everything
     Bench {
@@ -74,7 +77,7 @@ fn main() -> ExitCode {
     let mut steps = Steps::default();
     let result = match Cli::parse().command {
         Command::Test => test::all(&mut steps),
-        Command::Ci { skip_tests } => gate::all(&mut steps, skip_tests),
+        Command::Ci { skip_tests, only } => gate::all(&mut steps, skip_tests, only.as_deref()),
         Command::Bench { area, json } => measure::bench(&mut steps, area.as_deref(), json),
         Command::Soak { area, cases } => measure::soak(&mut steps, &area, cases),
         Command::Score { dir, json } => measure::score(&mut steps, &dir, json),

@@ -29,7 +29,7 @@ pub(crate) fn bench(steps: &mut Steps, area: Option<&str>, json: bool) -> Result
         .collect();
     if let Some(area) = area {
         if !areas.contains(&area) {
-            bail!("no bench `{area}`; there are: {}", areas.join(", "));
+            bail!("no bench `{area}`; there are {} of them: {}", areas.len(), areas.join(", "));
         }
         areas = vec![area];
     }
