@@ -122,8 +122,7 @@ impl FetchError {
         match self.kind {
             Kind::Unsupported | Kind::TooLarge | Kind::Protocol => ErrorCategory::InvalidInput,
             Kind::Forbidden => ErrorCategory::Forbidden,
-            Kind::NotFound | Kind::Redirects => ErrorCategory::NotFound,
-            Kind::Denied => ErrorCategory::Authentication,
+            Kind::NotFound | Kind::Denied | Kind::Redirects => ErrorCategory::NotFound,
             Kind::RateLimited => ErrorCategory::RateLimit,
             Kind::Timeout => ErrorCategory::Timeout,
             Kind::Status(_) if self.is_retryable() => ErrorCategory::Network,

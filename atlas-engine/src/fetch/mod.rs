@@ -7,6 +7,8 @@
 mod document;
 mod error;
 mod file;
+#[cfg(feature = "http-fetcher")]
+mod http;
 mod memory;
 
 use std::fmt::Debug;
@@ -16,6 +18,8 @@ use async_trait::async_trait;
 pub use self::document::{Document, FetchRequest};
 pub use self::error::{FetchError, Kind};
 pub use self::file::FileFetcher;
+#[cfg(feature = "http-fetcher")]
+pub use self::http::{HttpFetcher, HttpFetcherBuilder, HttpSetupError, Resolver, SystemResolver};
 pub use self::memory::MemoryFetcher;
 
 /// Gets documents by address.

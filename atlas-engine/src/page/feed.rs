@@ -20,6 +20,10 @@ use super::tagscan::TagScan;
 /// Bytes fed at once. A tag within one piece has at most a quarter as many attributes.
 const PIECE: usize = 16 * 1024;
 
+/// How many times the limit the scan of an unfinished tag may count. It may count too many where a long value holds
+/// something like a tag without an end; the finished tag is counted exactly.
+const LEEWAY: usize = 4;
+
 /// Passes tokens on until the sink has had enough.
 struct Guard {
     builder: TreeBuilder<Handle, Sink>,
@@ -73,7 +77,7 @@ pub(super) fn parse(html: &str, limits: Limits) -> Result<Sink, PageError> {
             let from = if scan.is_some() { at } else { begun };
             let scan = scan.get_or_insert_default();
             scan.feed(html.as_bytes().get(from..end).unwrap_or_default());
-            if scan.most_attributes() > limits.attributes {
+            if scan.most_attributes() > limits.attributes.saturating_mul(LEEWAY) {
                 tokenizer.sink.builder.sink.fail(PageError::TooManyAttributes { limit: limits.attributes });
             }
         }

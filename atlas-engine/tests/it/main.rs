@@ -1,7 +1,20 @@
 //! Integration tests of atlas-engine, through its public API.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod fetch_file;
+#[cfg(feature = "http-fetcher")]
+mod fetch_http;
+#[cfg(feature = "http-fetcher")]
+mod fetch_http_guard;
+mod fetch_memory;
+#[cfg(feature = "http-fetcher")]
+mod fetch_server;
+mod page_charset;
+mod page_hidden;
+mod page_hostile;
+mod page_properties;
 mod page_text;
+mod page_tree;
 mod value_date;
 mod value_duration;
 mod value_money;
