@@ -18,7 +18,8 @@ use crate::shape::Shape;
 use crate::strategy::{Selection, Strategy, Task, select};
 use crate::types::schema_of;
 use atlas_schema::{
-    Attempt, AttemptOutcome, Cost, ExtractionRequest, ExtractionResult, Outcome, PageInfo, StrategyName, Timings, Usage, Usd,
+    Attempt, AttemptOutcome, Cost, ExtractionRequest, ExtractionResult, Outcome, PageInfo, StrategyName, Timings,
+    Usage, Usd,
 };
 use judge::Judged;
 use schemars::JsonSchema;
@@ -131,7 +132,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError`] if the request is wrong.
-    pub async fn extract_page(&self, page: &Page, request: &ExtractionRequest) -> Result<ExtractionResult, EngineError> {
+    pub async fn extract_page(
+        &self,
+        page: &Page,
+        request: &ExtractionRequest,
+    ) -> Result<ExtractionResult, EngineError> {
         let started = Instant::now();
         let (shape, selection) = self.prepare(request)?;
         let mut result = self.run(page, page_info(page, None, request), request, &shape, &selection).await;
@@ -155,25 +160,32 @@ impl Engine {
     ///
     /// # Errors
     /// As [`extract_as`](Self::extract_as), without those of fetching.
-    pub async fn extract_page_as<T: DeserializeOwned + JsonSchema>(&self, page: &Page) -> Result<Typed<T>, EngineError> {
+    pub async fn extract_page_as<T: DeserializeOwned + JsonSchema>(
+        &self,
+        page: &Page,
+    ) -> Result<Typed<T>, EngineError> {
         let url = page.url().map_or("about:blank", Url::as_str);
         let request = ExtractionRequest::new(url, schema_of::<T>());
         let result = self.extract_page(page, &request).await?;
         self.typed(result, &request)
     }
 
-    fn typed<T: DeserializeOwned>(&self, result: ExtractionResult, request: &ExtractionRequest) -> Result<Typed<T>, EngineError> {
+    fn typed<T: DeserializeOwned>(
+        &self,
+        result: ExtractionResult,
+        request: &ExtractionRequest,
+    ) -> Result<Typed<T>, EngineError> {
         let shape = self.shapes.get(request.schema.as_ref().ok_or(EngineError::NoSchema)?)?;
         let whole = result.data.iter().enumerate().filter(|(_, record)| shape.accepts(record));
-        let values = whole.map(|(index, record)| {
-            T::deserialize(record).map_err(|source| EngineError::Deserialize { index, source })
-        });
+        let values = whole
+            .map(|(index, record)| T::deserialize(record).map_err(|source| EngineError::Deserialize { index, source }));
         Ok(Typed { values: values.collect::<Result<_, _>>()?, result })
     }
 
     /// Everything that can be wrong with a request, before anything is fetched.
     fn prepare(&self, request: &ExtractionRequest) -> Result<(Arc<Shape>, Selection), EngineError> {
-        let candidates: Vec<_> = self.strategies.iter().map(|strategy| (strategy.name(), strategy.fit(request))).collect();
+        let candidates: Vec<_> =
+            self.strategies.iter().map(|strategy| (strategy.name(), strategy.fit(request))).collect();
         let selection = select(&candidates, request.strategy.as_ref())
             .ok_or_else(|| EngineError::UnknownStrategy { known: self.strategies() })?;
         let shape = self.shapes.get(request.schema.as_ref().ok_or(EngineError::NoSchema)?)?;
@@ -181,7 +193,12 @@ impl Engine {
     }
 
     async fn run(
-        &self, page: &Page, info: PageInfo, request: &ExtractionRequest, shape: &Shape, selection: &Selection,
+        &self,
+        page: &Page,
+        info: PageInfo,
+        request: &ExtractionRequest,
+        shape: &Shape,
+        selection: &Selection,
     ) -> ExtractionResult {
         let reading = Reading::new(page);
         let mut attempts: Vec<Attempt> = Vec::new();
@@ -234,7 +251,8 @@ impl Engine {
             }
         }
         let ran = attempts.len();
-        let unused = selection.chain.iter().skip(ran).map(|choice| (choice, "an earlier strategy gave everything asked for"));
+        let unused =
+            selection.chain.iter().skip(ran).map(|choice| (choice, "an earlier strategy gave everything asked for"));
         let skipped = selection.skipped.iter().map(|choice| (choice, choice.reason.as_str()));
         attempts.extend(unused.chain(skipped).map(|(choice, reason)| judge::skipped(choice, reason)));
         let mut result = judge::result(best, attempts);

@@ -6,8 +6,30 @@ use std::ops::Range;
 
 /// Elements that end a line. Others leave no trace.
 const BLOCKS: [&str; 24] = [
-    "address", "article", "aside", "blockquote", "br", "dd", "div", "dl", "dt", "figure", "footer", "h1", "h2", "h3", "h4",
-    "h5", "h6", "header", "hr", "li", "ol", "p", "section", "ul",
+    "address",
+    "article",
+    "aside",
+    "blockquote",
+    "br",
+    "dd",
+    "div",
+    "dl",
+    "dt",
+    "figure",
+    "footer",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "header",
+    "hr",
+    "li",
+    "ol",
+    "p",
+    "section",
+    "ul",
 ];
 /// A longer tag is none.
 const MAX_TAG: usize = 4096;
@@ -65,7 +87,10 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
 fn is_clean(text: &str) -> bool {
     let mut before = ' ';
     for c in text.chars() {
-        let odd = matches!(c, '&' | '<') || c.is_control() || is_invisible(c) || (c.is_whitespace() && (c != ' ' || before == ' '));
+        let odd = matches!(c, '&' | '<')
+            || c.is_control()
+            || is_invisible(c)
+            || (c.is_whitespace() && (c != ' ' || before == ' '));
         if odd {
             return false;
         }

@@ -91,16 +91,27 @@ impl Transform {
         let words = crate::strategy::words(name);
         let said = |word: &str| {
             words.iter().any(|known| known == word)
-                || node.description.as_deref().is_some_and(|text| crate::strategy::words(text).iter().any(|known| known == word))
+                || node
+                    .description
+                    .as_deref()
+                    .is_some_and(|text| crate::strategy::words(text).iter().any(|known| known == word))
         };
         let named = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
         let time = named(&["time", "duration"]);
         match &node.kind {
             Kind::Integer if time || said("minutes") || said("seconds") => {
-                if said("seconds") && !said("minutes") { Self::Seconds } else { Self::Minutes }
+                if said("seconds") && !said("minutes") {
+                    Self::Seconds
+                } else {
+                    Self::Minutes
+                }
             }
             Kind::Number if time && (said("minutes") || said("seconds")) => {
-                if said("seconds") { Self::Seconds } else { Self::Minutes }
+                if said("seconds") {
+                    Self::Seconds
+                } else {
+                    Self::Minutes
+                }
             }
             Kind::Integer => Self::Integer,
             Kind::Number if named(&["price", "cost", "amount", "salary", "fee"]) => Self::Amount,
@@ -115,7 +126,9 @@ impl Transform {
             },
             Kind::Text { .. } if named(&["currency"]) => Self::Currency,
             Kind::Text { .. } if named(&["availability"]) => Self::Availability,
-            Kind::Text { .. } if named(&["url", "link", "href", "image", "thumbnail", "logo", "photo", "picture"]) => Self::Url,
+            Kind::Text { .. } if named(&["url", "link", "href", "image", "thumbnail", "logo", "photo", "picture"]) => {
+                Self::Url
+            }
             Kind::Text { .. } if named(&["condition", "diet"]) => Self::Term,
             _ => Self::Text,
         }
@@ -185,7 +198,9 @@ impl Transform {
         match (self, value.as_u64()) {
             (Self::Minutes, Some(minutes)) => shown_minutes(minutes),
             (Self::Seconds | Self::Duration | Self::Boolean, _) => Vec::new(),
-            (Self::Servings, _) => plain.split(' ').next().map(|count| vec![plain.clone(), count.to_owned()]).unwrap_or_default(),
+            (Self::Servings, _) => {
+                plain.split(' ').next().map(|count| vec![plain.clone(), count.to_owned()]).unwrap_or_default()
+            }
             (Self::Number | Self::Amount | Self::AmountText, _) => {
                 let mut spellings = vec![plain.clone(), plain.replace('.', ",")];
                 if let Some((whole, fraction)) = plain.split_once('.').filter(|(_, fraction)| fraction.len() == 1) {
@@ -253,7 +268,8 @@ fn string(text: String) -> Option<Value> {
 /// `en_US` and `EN-us` are `en-US`; anything that is no tag is nothing.
 fn language(text: &str) -> Option<String> {
     let mut parts = text.trim().split(['-', '_']);
-    let language = parts.next().filter(|part| (2..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphabetic()))?;
+    let language =
+        parts.next().filter(|part| (2..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphabetic()))?;
     let mut tag = language.to_ascii_lowercase();
     for part in parts.take(3) {
         if part.is_empty() || part.len() > 8 || !part.bytes().all(|b| b.is_ascii_alphanumeric()) {

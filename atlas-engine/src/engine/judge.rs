@@ -43,7 +43,9 @@ pub(super) fn judge(draft: Draft, shape: &Shape, reading: &Reading<'_>) -> Judge
         model: draft.model,
     };
     for record in draft.records {
-        let Some((data, evidence, missing)) = self::record(record, shape, reading, judged.data.len(), &mut judged.warnings) else {
+        let Some((data, evidence, missing)) =
+            self::record(record, shape, reading, judged.data.len(), &mut judged.warnings)
+        else {
             continue;
         };
         if missing {
@@ -80,7 +82,11 @@ type Proven = BTreeMap<JsonPointer, Vec<Evidence>>;
 
 /// One record with what stands of it, and whether a required field is missing; `None` if nothing stands.
 fn record(
-    draft: DraftRecord, shape: &Shape, reading: &Reading<'_>, index: usize, warnings: &mut Vec<Warning>,
+    draft: DraftRecord,
+    shape: &Shape,
+    reading: &Reading<'_>,
+    index: usize,
+    warnings: &mut Vec<Warning>,
 ) -> Option<(Value, Proven, bool)> {
     let mut data = draft.data;
     let mut proven = Proven::new();
@@ -118,7 +124,11 @@ fn record(
     });
     for pointer in unproven.iter().rev() {
         remove(&mut data, &mut proven, pointer);
-        warn("value_dropped_unverified", pointer, "the value's evidence does not stand in its source, so it was left out");
+        warn(
+            "value_dropped_unverified",
+            pointer,
+            "the value's evidence does not stand in its source, so it was left out",
+        );
     }
     // Dropping one value can break a rule on its container, so the check repeats; each round removes something.
     let mut missing: Vec<JsonPointer> = Vec::new();

@@ -62,9 +62,10 @@ impl Reader<'_> {
             Json::Object => {
                 self.context(at);
                 let graph = self.tree.member(at, "@graph");
-                let states_more = self.tree.children(at).any(|child| {
-                    self.tree.key(child).is_some_and(|key| !matches!(key, "@context" | "@graph" | "@id"))
-                });
+                let states_more = self
+                    .tree
+                    .children(at)
+                    .any(|child| self.tree.key(child).is_some_and(|key| !matches!(key, "@context" | "@graph" | "@id")));
                 if graph.is_none() || states_more {
                     self.item(at, None);
                 }

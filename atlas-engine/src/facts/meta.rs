@@ -8,7 +8,8 @@ use crate::page::{NodeId, Page};
 
 pub(super) fn read(page: &Page, facts: &mut Facts) {
     let mut properties: Vec<(Box<str>, Value)> = Vec::new();
-    let mut add = |name: &str, place: Place| properties.push((name.to_ascii_lowercase().into(), Value::Leaf(Leaf(place))));
+    let mut add =
+        |name: &str, place: Place| properties.push((name.to_ascii_lowercase().into(), Value::Leaf(Leaf(place))));
     for node in page.elements("meta") {
         if page.attr(node, "content").is_none_or(|content| content.trim().is_empty()) {
             continue;
@@ -20,7 +21,9 @@ pub(super) fn read(page: &Page, facts: &mut Facts) {
     }
     for node in page.elements("link") {
         let rel = page.attr(node, "rel").unwrap_or("");
-        if rel.split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case("canonical")) && page.attr(node, "href").is_some() {
+        if rel.split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case("canonical"))
+            && page.attr(node, "href").is_some()
+        {
             add(".canonical", Place::Attribute { node, name: "href" });
         }
     }

@@ -45,7 +45,8 @@ impl<'a> Reader<'a> {
             return HashSet::new();
         }
         let targets: Vec<NodeId> = refs.into_iter().filter_map(|id| self.by_id(id)).collect();
-        let is_property = |node: &NodeId| page.attr(*node, "itemprop").is_some() && page.attr(*node, "itemscope").is_some();
+        let is_property =
+            |node: &NodeId| page.attr(*node, "itemprop").is_some() && page.attr(*node, "itemscope").is_some();
         targets
             .into_iter()
             .flat_map(|target| std::iter::once(target).chain(page.descendants(target)))

@@ -140,7 +140,8 @@ impl Facts {
     pub fn properties(&self, id: ItemId) -> impl Iterator<Item = (&str, &Value)> {
         let this = self.item(id);
         let same = this.and_then(|item| self.by_id.get(item.id.as_ref()?));
-        let others = same.into_iter().flatten().filter(move |other| **other != id).filter_map(|other| self.item(*other));
+        let others =
+            same.into_iter().flatten().filter(move |other| **other != id).filter_map(|other| self.item(*other));
         this.into_iter().chain(others).flat_map(|item| item.properties.iter().map(|(name, value)| (&**name, value)))
     }
 

@@ -122,12 +122,11 @@ impl FetchError {
         match self.kind {
             Kind::Unsupported | Kind::TooLarge | Kind::Protocol => ErrorCategory::InvalidInput,
             Kind::Forbidden => ErrorCategory::Forbidden,
-            Kind::NotFound | Kind::Denied | Kind::Redirects => ErrorCategory::NotFound,
             Kind::RateLimited => ErrorCategory::RateLimit,
             Kind::Timeout => ErrorCategory::Timeout,
-            Kind::Status(_) if self.is_retryable() => ErrorCategory::Network,
-            Kind::Status(_) => ErrorCategory::NotFound,
             Kind::Network | Kind::Io => ErrorCategory::Network,
+            Kind::Status(_) if self.is_retryable() => ErrorCategory::Network,
+            Kind::NotFound | Kind::Denied | Kind::Redirects | Kind::Status(_) => ErrorCategory::NotFound,
         }
     }
 }

@@ -260,19 +260,18 @@ const fn kind_of(status: StatusCode) -> Kind {
 }
 
 /// Longest wait that is taken from a server: a day.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date that is compared with the server's own clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let value = text(RETRY_AFTER)?;
-    let wait = match value.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let instant = |text| jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp());
-            let seconds = instant(value)?.as_second() - instant(text(DATE)?)?.as_second();
-            Duration::from_secs(seconds.try_into().unwrap_or(0))
-        }
+    let wait = if let Ok(seconds) = value.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let instant = |text| jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp());
+        let seconds = instant(value)?.as_second() - instant(text(DATE)?)?.as_second();
+        Duration::from_secs(seconds.try_into().unwrap_or(0))
     };
     Some(wait.min(LONGEST_WAIT))
 }

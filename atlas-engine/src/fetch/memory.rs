@@ -45,7 +45,7 @@ impl MemoryFetcher {
     /// Adds a document under an address, which need not be the document's own (as after a redirect).
     #[must_use]
     pub fn with_document(mut self, url: Url, document: Document) -> Self {
-        self.documents.insert(without_fragment(&url), document);
+        self.documents.insert(without_fragment(url), document);
         self
     }
 }
@@ -55,7 +55,7 @@ impl Fetcher for MemoryFetcher {
     async fn fetch(&self, request: &FetchRequest) -> Result<Document, FetchError> {
         let document = self
             .documents
-            .get(&without_fragment(&request.url))
+            .get(&without_fragment(request.url.clone()))
             .ok_or_else(|| FetchError::new(Kind::NotFound, &request.url))?;
         if document.bytes.len() > request.max_bytes {
             return Err(
@@ -66,8 +66,7 @@ impl Fetcher for MemoryFetcher {
     }
 }
 
-fn without_fragment(url: &Url) -> Url {
-    let mut url = url.clone();
+fn without_fragment(mut url: Url) -> Url {
     url.set_fragment(None);
     url
 }

@@ -155,7 +155,7 @@ fn prescan(head: &[u8]) -> Option<&'static Charset> {
         } else if rest.first() == Some(&b'<') && rest.get(1).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'/') {
             let name = rest.iter().position(|b| b.is_ascii_whitespace() || *b == b'>')?;
             let mut attributes = Attributes { bytes: rest, at: name };
-            while attributes.next().is_some() {}
+            attributes.by_ref().for_each(drop);
             at += attributes.at.max(1);
         } else if rest.starts_with(b"<!") || rest.starts_with(b"<?") {
             at += find(rest, b">")? + 1;
@@ -168,7 +168,7 @@ fn prescan(head: &[u8]) -> Option<&'static Charset> {
 
 fn meta(attributes: &mut Attributes<'_>) -> Option<&'static Charset> {
     let (mut pragma, mut direct, mut content) = (false, None, None);
-    while let Some((name, value)) = attributes.next() {
+    for (name, value) in attributes.by_ref() {
         match name.as_str() {
             "http-equiv" => pragma = value.eq_ignore_ascii_case(b"content-type"),
             "charset" if direct.is_none() => direct = for_meta(&value),

@@ -56,7 +56,7 @@ impl TokenSink for Guard {
 }
 
 /// Parses `html` into a sink, as a browser with scripting on would: `noscript` holds its source as one text.
-pub(super) fn parse(html: &str, limits: Limits) -> Result<Sink, PageError> {
+pub(super) fn parse(html: &str, limits: Limits) -> Sink {
     let builder = TreeBuilder::new(
         Sink::new(limits, html.len()),
         TreeBuilderOpts { drop_doctype: true, scripting_enabled: true, ..TreeBuilderOpts::default() },
@@ -82,12 +82,12 @@ pub(super) fn parse(html: &str, limits: Limits) -> Result<Sink, PageError> {
             }
         }
         if tokenizer.sink.builder.sink.has_failed() {
-            return Ok(tokenizer.sink.builder.sink);
+            return tokenizer.sink.builder.sink;
         }
         at = end;
     }
     tokenizer.end();
-    Ok(tokenizer.sink.builder.sink)
+    tokenizer.sink.builder.sink
 }
 
 fn drain(tokenizer: &Tokenizer<Guard>, queue: &BufferQueue) {

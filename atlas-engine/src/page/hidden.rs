@@ -48,6 +48,7 @@ pub(super) fn apply(style: &str, shown: &mut Shown) {
 
 /// What only together hides.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a declaration seen, and none excludes another")]
 struct Boxed<'a> {
     placed: bool,
     away: bool,

@@ -102,7 +102,7 @@ impl Flow {
         self.text.push_str(text);
         match self.pieces.last_mut() {
             Some(last) if last.node == node && last.at + last.len == at && last.raw + last.len == raw => {
-                last.len += len
+                last.len += len;
             }
             _ => self.pieces.push(Piece { at, len, node, raw }),
         }

@@ -32,24 +32,23 @@ const STATES: [State; 8] = [
 impl State {
     /// The state after `byte`, and whether an attribute begins with it; `None` when the tag ends.
     const fn step(self, byte: u8) -> Option<(Self, bool)> {
-        let blank = byte.is_ascii_whitespace();
-        Some(match (self, byte) {
-            (Self::DoubleQuoted, b'"') | (Self::SingleQuoted, b'\'') => (Self::BeforeName, false),
-            (Self::DoubleQuoted | Self::SingleQuoted, _) => (self, false),
-            (_, b'>') => return None,
-            (Self::Unquoted, _) => (if blank { Self::BeforeName } else { self }, false),
-            (Self::BeforeValue, b'"') => (Self::DoubleQuoted, false),
-            (Self::BeforeValue, b'\'') => (Self::SingleQuoted, false),
-            (Self::BeforeValue, _) => (if blank { self } else { Self::Unquoted }, false),
-            (Self::TagName | Self::BeforeName, b'/') => (Self::BeforeName, false),
-            (Self::Name | Self::AfterName, b'/') => (Self::BeforeName, false),
-            (Self::Name | Self::AfterName, b'=') => (Self::BeforeValue, false),
-            (Self::TagName, _) => (if blank { Self::BeforeName } else { self }, false),
-            (Self::Name, _) => (if blank { Self::AfterName } else { self }, false),
-            (Self::AfterName, _) if blank => (self, false),
-            (Self::BeforeName, _) if blank => (self, false),
-            (Self::BeforeName | Self::AfterName, _) => (Self::Name, true),
-        })
+        let quoted = matches!(self, Self::DoubleQuoted | Self::SingleQuoted);
+        let next = match (self, byte) {
+            (_, b'>') if !quoted => return None,
+            (Self::DoubleQuoted, b'"')
+            | (Self::SingleQuoted, b'\'')
+            | (Self::TagName | Self::BeforeName | Self::Name | Self::AfterName, b'/') => Self::BeforeName,
+            (Self::TagName | Self::Unquoted, _) if byte.is_ascii_whitespace() => Self::BeforeName,
+            (Self::Name, _) if byte.is_ascii_whitespace() => Self::AfterName,
+            (Self::Name | Self::AfterName, b'=') => Self::BeforeValue,
+            (Self::BeforeValue, b'"') => Self::DoubleQuoted,
+            (Self::BeforeValue, b'\'') => Self::SingleQuoted,
+            (Self::BeforeName | Self::AfterName | Self::BeforeValue, _) if byte.is_ascii_whitespace() => self,
+            (Self::BeforeValue, _) => Self::Unquoted,
+            (Self::BeforeName | Self::AfterName, _) => return Some((Self::Name, true)),
+            _ => self,
+        };
+        Some((next, false))
     }
 }
 

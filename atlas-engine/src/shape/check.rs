@@ -15,7 +15,15 @@ const MAX_FAULTS: usize = 50;
 
 /// Keywords whose value is one schema.
 const ONE: [&str; 10] = [
-    "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then", "unevaluatedItems",
+    "additionalProperties",
+    "contains",
+    "else",
+    "if",
+    "items",
+    "not",
+    "propertyNames",
+    "then",
+    "unevaluatedItems",
     "unevaluatedProperties",
 ];
 /// Keywords whose value is a list of schemas.
@@ -85,13 +93,16 @@ impl Walk<'_> {
             self.add(JsonPointer::root().key("$schema"), SchemaFaultKind::NotASchema, message);
         }
         let object = match top.get("type") {
-            None => ["properties", "$ref", "allOf", "anyOf", "oneOf", "additionalProperties"].iter().any(|key| top.contains_key(*key)),
+            None => ["properties", "$ref", "allOf", "anyOf", "oneOf", "additionalProperties"]
+                .iter()
+                .any(|key| top.contains_key(*key)),
             Some(Value::String(name)) => name == "object",
             Some(Value::Array(names)) => names.iter().any(|name| name == "object"),
             Some(_) => true,
         };
         if !object {
-            let message = "describe one record: `type` must be `object` with `properties` (a list of records comes by itself)";
+            let message =
+                "describe one record: `type` must be `object` with `properties` (a list of records comes by itself)";
             self.add(JsonPointer::root(), SchemaFaultKind::NotARecord, message);
         }
     }
@@ -105,7 +116,11 @@ impl Walk<'_> {
             .map(|error| JsonPointer::parse(error.instance_path().as_str()).unwrap_or_default())
             .collect();
         for pointer in pointers {
-            self.add(pointer, SchemaFaultKind::NotASchema, "correct this: it is not valid in JSON Schema draft 2020-12");
+            self.add(
+                pointer,
+                SchemaFaultKind::NotASchema,
+                "correct this: it is not valid in JSON Schema draft 2020-12",
+            );
         }
     }
 
@@ -157,9 +172,17 @@ impl Walk<'_> {
         let at = pointer.key("$ref");
         match target.as_str() {
             None => self.add(at, SchemaFaultKind::NotASchema, "`$ref` is a string such as `#/$defs/address`"),
-            Some("") => self.add(at, SchemaFaultKind::DanglingReference, "an empty `$ref` names nothing: use `#` or `#/$defs/…`"),
+            Some("") => self.add(
+                at,
+                SchemaFaultKind::DanglingReference,
+                "an empty `$ref` names nothing: use `#` or `#/$defs/…`",
+            ),
             Some(target) if !target.starts_with('#') => {
-                self.add(at, SchemaFaultKind::RemoteReference, "copy the schema into `$defs`: nothing is fetched for a `$ref`");
+                self.add(
+                    at,
+                    SchemaFaultKind::RemoteReference,
+                    "copy the schema into `$defs`: nothing is fetched for a `$ref`",
+                );
             }
             Some(target) => match resolve(self.root, target) {
                 None => self.add(at, SchemaFaultKind::DanglingReference, "this `$ref` leads nowhere in the schema"),
@@ -186,8 +209,12 @@ impl Walk<'_> {
     }
 
     fn contradictions(&mut self, object: &Map<String, Value>, pointer: &JsonPointer) {
-        const RANGES: [(&str, &str); 4] =
-            [("minimum", "maximum"), ("minLength", "maxLength"), ("minItems", "maxItems"), ("minProperties", "maxProperties")];
+        const RANGES: [(&str, &str); 4] = [
+            ("minimum", "maximum"),
+            ("minLength", "maxLength"),
+            ("minItems", "maxItems"),
+            ("minProperties", "maxProperties"),
+        ];
         for (low, high) in RANGES {
             let number = |key: &str| object.get(key).and_then(Value::as_f64);
             if let (Some(least), Some(most)) = (number(low), number(high))
@@ -235,13 +262,15 @@ impl Walk<'_> {
     fn all_of(&mut self, object: &Map<String, Value>, types: Option<Vec<String>>, pointer: &JsonPointer) {
         let mut possible = types;
         for (at, part) in object.get("allOf").and_then(Value::as_array).into_iter().flatten().enumerate() {
-            let part = part.get("$ref").and_then(Value::as_str).and_then(|target| resolve(self.root, target)).unwrap_or(part);
+            let part =
+                part.get("$ref").and_then(Value::as_str).and_then(|target| resolve(self.root, target)).unwrap_or(part);
             let Some(more) = part.as_object().and_then(types_of) else { continue };
             let left = match possible {
                 None => more,
                 Some(before) => {
                     let both = |a: &String, b: &String| a == b || (a == "number" && b == "integer");
-                    let mut left: Vec<String> = more.iter().filter(|b| before.iter().any(|a| both(a, b))).cloned().collect();
+                    let mut left: Vec<String> =
+                        more.iter().filter(|b| before.iter().any(|a| both(a, b))).cloned().collect();
                     left.extend(before.iter().filter(|b| more.iter().any(|a| a != *b && both(a, b))).cloned());
                     left
                 }
@@ -342,11 +371,14 @@ fn endless<'a>(root: &'a Value, schema: &'a Value, open: &mut HashSet<*const Val
     let list = |key: &str| object.get(key).and_then(Value::as_array);
     let properties = object.get("properties").and_then(Value::as_object);
     // A value that need not be an object or an array ends the regress.
-    let ends = types_of(object).is_some_and(|types| types.iter().any(|name| !matches!(name.as_str(), "object" | "array")));
+    let ends =
+        types_of(object).is_some_and(|types| types.iter().any(|name| !matches!(name.as_str(), "object" | "array")));
     let found = !ends
         && (reference.is_some_and(&mut inner)
             || list("allOf").is_some_and(|parts| parts.iter().any(&mut inner))
-            || ["anyOf", "oneOf"].iter().any(|key| list(key).is_some_and(|parts| !parts.is_empty() && parts.iter().all(&mut inner)))
+            || ["anyOf", "oneOf"]
+                .iter()
+                .any(|key| list(key).is_some_and(|parts| !parts.is_empty() && parts.iter().all(&mut inner)))
             || list("required").is_some_and(|names| {
                 names.iter().any(|name| name.as_str().and_then(|name| properties?.get(name)).is_some_and(&mut inner))
             })

@@ -33,7 +33,8 @@ impl<'a> Compiler<'a> {
             return Ok(*done);
         }
         if self.nodes.len() >= MAX_NODES || self.depth >= MAX_DEPTH {
-            let message = "make the schema smaller: at most 4000 nodes, nested at most 100 deep with references unfolded";
+            let message =
+                "make the schema smaller: at most 4000 nodes, nested at most 100 deep with references unfolded";
             return Err(fault(JsonPointer::root(), SchemaFaultKind::TooLarge, message));
         }
         let at = self.nodes.len();
@@ -88,7 +89,8 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
-        let describes_object = parts.iter().any(|part| part.contains_key("properties") || part.contains_key("additionalProperties"));
+        let describes_object =
+            parts.iter().any(|part| part.contains_key("properties") || part.contains_key("additionalProperties"));
         let describes_array = parts.iter().any(|part| part.contains_key("items"));
         let kinds = if types.is_empty() && describes_object {
             vec!["object"]
@@ -136,8 +138,12 @@ impl<'a> Compiler<'a> {
         let first = |key: &str| parts.iter().find_map(|part| part.get(key));
         Ok(match name {
             "object" => {
-                let required: Vec<&str> =
-                    parts.iter().filter_map(|part| part.get("required")?.as_array()).flatten().filter_map(Value::as_str).collect();
+                let required: Vec<&str> = parts
+                    .iter()
+                    .filter_map(|part| part.get("required")?.as_array())
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
                 let mut fields: Vec<Field> = Vec::new();
                 for (name, schema) in parts.iter().filter_map(|part| part.get("properties")?.as_object()).flatten() {
                     if schema == &Value::Bool(false) || fields.iter().any(|field| field.name == *name) {

@@ -24,7 +24,8 @@ pub(super) fn mains(reading: &Reading<'_>, wanted: Option<&str>, wants: &[Want])
     if groups.len() < 2 {
         return groups;
     }
-    let scores: Vec<(usize, bool)> = groups.iter().map(|group| (coverage(facts, group, wants), is_main(reading, group))).collect();
+    let scores: Vec<(usize, bool)> =
+        groups.iter().map(|group| (coverage(facts, group, wants), is_main(reading, group))).collect();
     let most = scores.iter().map(|(covered, _)| *covered).max().unwrap_or(0);
     let main: Vec<usize> = (0..groups.len()).filter(|at| scores[*at].1 && scores[*at].0 * 2 >= most).collect();
     if let [only] = main.as_slice() {
@@ -54,8 +55,22 @@ fn outer(facts: &Facts, fits: impl Fn(&Item) -> bool) -> Vec<ItemId> {
 /// Whether a wanted type is one that markup has a word for; then an item of another type is not it.
 fn is_known_type(wanted: &str) -> bool {
     const KNOWN: [&str; 16] = [
-        "recipe", "product", "article", "event", "jobposting", "person", "organization", "book", "movie", "review", "course",
-        "place", "localbusiness", "offer", "videoobject", "table",
+        "recipe",
+        "product",
+        "article",
+        "event",
+        "jobposting",
+        "person",
+        "organization",
+        "book",
+        "movie",
+        "review",
+        "course",
+        "place",
+        "localbusiness",
+        "offer",
+        "videoobject",
+        "table",
     ];
     KNOWN.contains(&wanted.to_ascii_lowercase().as_str())
 }
@@ -72,7 +87,8 @@ fn by_coverage(facts: &Facts, wants: &[Want]) -> Vec<ItemId> {
     if most < 2.min(wants.len()) || most == 0 {
         return Vec::new();
     }
-    let best: Vec<ItemId> = candidates.into_iter().filter(|(_, covered)| *covered * 3 >= most * 2).map(|(id, _)| id).collect();
+    let best: Vec<ItemId> =
+        candidates.into_iter().filter(|(_, covered)| *covered * 3 >= most * 2).map(|(id, _)| id).collect();
     let outer_only = |id: &ItemId| {
         let mut parent = facts.item(*id).and_then(|item| item.parent);
         while let Some(above) = parent {
@@ -89,9 +105,10 @@ fn by_coverage(facts: &Facts, wants: &[Want]) -> Vec<ItemId> {
 /// How many of the wanted fields a record's sources answer.
 fn coverage(facts: &Facts, group: &[ItemId], wants: &[Want]) -> usize {
     let answers = |want: &&Want| {
-        want.paths.iter().filter_map(|path| path.first()).any(|first| {
-            group.iter().any(|id| facts.properties(*id).any(|(name, _)| name.eq_ignore_ascii_case(first)))
-        })
+        want.paths
+            .iter()
+            .filter_map(|path| path.first())
+            .any(|first| group.iter().any(|id| facts.properties(*id).any(|(name, _)| name.eq_ignore_ascii_case(first))))
     };
     wants.iter().filter(answers).count()
 }
@@ -113,7 +130,8 @@ fn grouped(reading: &Reading<'_>, items: &[ItemId]) -> Vec<Sources> {
     for id in items {
         let (identifier, name) = key(*id);
         let same = groups.iter().position(|(identifiers, names, _)| {
-            identifier.as_ref().is_some_and(|one| identifiers.contains(one)) || name.as_ref().is_some_and(|one| names.contains(one))
+            identifier.as_ref().is_some_and(|one| identifiers.contains(one))
+                || name.as_ref().is_some_and(|one| names.contains(one))
         });
         let group = match same {
             Some(at) => &mut groups[at],

@@ -27,13 +27,15 @@ fn flatten<'a>(facts: &'a Facts, page: &'a Page, value: &'a Value, texts: &mut V
         Value::Leaf(leaf) => return texts.push(leaf),
         Value::Item(id) => *id,
     };
-    let inner: Vec<&Value> = all(facts, id, "itemListElement").chain(all(facts, id, "steps")).chain(all(facts, id, "step")).collect();
+    let inner: Vec<&Value> =
+        all(facts, id, "itemListElement").chain(all(facts, id, "steps")).chain(all(facts, id, "step")).collect();
     let name = leaf(facts, id, "name");
     if inner.is_empty() {
         if let Some(item) = all(facts, id, "item").next() {
             return flatten(facts, page, item, texts, depth + 1);
         }
-        let text = leaf(facts, id, "text").or_else(|| leaf(facts, id, "description")).or_else(|| leaf(facts, id, "value"));
+        let text =
+            leaf(facts, id, "text").or_else(|| leaf(facts, id, "description")).or_else(|| leaf(facts, id, "value"));
         let read = |leaf: &Leaf| plain::clean(facts.text(page, leaf)).into_owned();
         match (name, text) {
             (Some(name), Some(text)) => {

@@ -88,7 +88,11 @@ fn end_of_part(page: &Page, from: usize, level: Option<u8>, labels: &[String]) -
     let headings = ["h1", "h2", "h3", "h4", "h5", "h6"];
     let highest = usize::from(level.unwrap_or(4)).min(6);
     let next = headings.iter().take(highest).flat_map(|tag| page.elements(tag)).map(|node| page.text_range(node));
-    let mut end = next.filter(|range| range.start >= from && !range.is_empty()).map(|range| range.start).min().unwrap_or(page.text().len());
+    let mut end = next
+        .filter(|range| range.start >= from && !range.is_empty())
+        .map(|range| range.start)
+        .min()
+        .unwrap_or(page.text().len());
     for line in lines(page.text(), from) {
         if line.start >= end {
             break;

@@ -62,7 +62,14 @@ impl<'a> Mapper<'a> {
         (self.record, self.warnings)
     }
 
-    fn object(&mut self, node: NodeRef, sources: &[ItemId], at: &JsonPointer, top: bool, depth: usize) -> Option<Value> {
+    fn object(
+        &mut self,
+        node: NodeRef,
+        sources: &[ItemId],
+        at: &JsonPointer,
+        top: bool,
+        depth: usize,
+    ) -> Option<Value> {
         if depth > MAX_DEPTH {
             return None;
         }
@@ -103,7 +110,13 @@ impl<'a> Mapper<'a> {
     }
 
     fn node(
-        &mut self, node: NodeRef, want: &Want, sources: &[ItemId], at: &JsonPointer, top: bool, depth: usize,
+        &mut self,
+        node: NodeRef,
+        want: &Want,
+        sources: &[ItemId],
+        at: &JsonPointer,
+        top: bool,
+        depth: usize,
     ) -> Option<Value> {
         let shape = self.shape;
         match &shape.node(node).kind {
@@ -113,8 +126,15 @@ impl<'a> Mapper<'a> {
                 self.array(*items, want, sources, at, (top, depth), (max, *unique))
             }
             Kind::Union(options) => options.iter().find_map(|option| {
-                let transform = Transform::wanted(shape.node(*option), want.concept.and_then(|c| c.names.first()).unwrap_or(&""));
-                let want = Want { transform, paths: want.paths.clone(), meta: want.meta.clone(), labels: want.labels.clone(), concept: want.concept };
+                let transform =
+                    Transform::wanted(shape.node(*option), want.concept.and_then(|c| c.names.first()).unwrap_or(&""));
+                let want = Want {
+                    transform,
+                    paths: want.paths.clone(),
+                    meta: want.meta.clone(),
+                    labels: want.labels.clone(),
+                    concept: want.concept,
+                };
                 self.node(*option, &want, sources, at, top, depth)
             }),
             _ => self.scalar(node, want, sources, at, top),
@@ -181,7 +201,9 @@ impl<'a> Mapper<'a> {
         }
         let names: &[&str] = match transform {
             Transform::Url => &["url", "contentUrl"],
-            Transform::Amount | Transform::AmountText | Transform::Number | Transform::Integer => &["value", "price", "amount", "ratingValue", "name"],
+            Transform::Amount | Transform::AmountText | Transform::Number | Transform::Integer => {
+                &["value", "price", "amount", "ratingValue", "name"]
+            }
             Transform::Minutes | Transform::Seconds | Transform::Duration => &["maxValue", "value"],
             _ => &["name", "text", "value", "streetAddress", "url"],
         };
@@ -241,7 +263,10 @@ impl<'a> Mapper<'a> {
             return None;
         }
         let text = self.text(leaf);
-        let cut = [" | ", " – ", " — ", " :: ", " • ", " · ", " » ", " - "].iter().filter_map(|sign| text.rfind(sign)).max()?;
+        let cut = [" | ", " – ", " — ", " :: ", " • ", " · ", " » ", " - "]
+            .iter()
+            .filter_map(|sign| text.rfind(sign))
+            .max()?;
         (cut * 3 > text.len()).then_some(0..cut)
     }
 
@@ -292,7 +317,14 @@ impl<'a> Mapper<'a> {
 
     // Objects.
 
-    fn nested(&mut self, node: NodeRef, want: &Want, sources: &[ItemId], at: &JsonPointer, depth: usize) -> Option<Value> {
+    fn nested(
+        &mut self,
+        node: NodeRef,
+        want: &Want,
+        sources: &[ItemId],
+        at: &JsonPointer,
+        depth: usize,
+    ) -> Option<Value> {
         let items = |facts: Vec<&'a Fact>| -> Vec<ItemId> {
             facts.into_iter().filter_map(|fact| if let Fact::Item(id) = fact { Some(*id) } else { None }).collect()
         };
@@ -320,7 +352,9 @@ impl<'a> Mapper<'a> {
         }
         // `author: {name}` where the page gives a plain text.
         let leaf = sources.iter().flat_map(|id| want.paths.iter().map(|path| (*id, path))).find_map(|(id, path)| {
-            self.follow(id, path).into_iter().find_map(|fact| if let Fact::Leaf(leaf) = fact { Some(leaf) } else { None })
+            self.follow(id, path)
+                .into_iter()
+                .find_map(|fact| if let Fact::Leaf(leaf) = fact { Some(leaf) } else { None })
         });
         self.named(node, leaf?, at)
     }
@@ -342,7 +376,12 @@ impl<'a> Mapper<'a> {
     // Arrays.
 
     fn array(
-        &mut self, items: NodeRef, want: &Want, sources: &[ItemId], at: &JsonPointer, (top, depth): (bool, usize),
+        &mut self,
+        items: NodeRef,
+        want: &Want,
+        sources: &[ItemId],
+        at: &JsonPointer,
+        (top, depth): (bool, usize),
         (max, unique): (usize, bool),
     ) -> Option<Value> {
         let shape = self.shape;
@@ -362,9 +401,14 @@ impl<'a> Mapper<'a> {
         }
         if candidates.is_empty() && top && !want.labels.is_empty() {
             let leaves = headed::list(self.reading, &want.labels, want.is("instructions"));
-            candidates.extend(leaves.into_iter().map(|leaf| Candidate { leaf: std::borrow::Cow::Owned(leaf), range: None }));
+            candidates
+                .extend(leaves.into_iter().map(|leaf| Candidate { leaf: std::borrow::Cow::Owned(leaf), range: None }));
         }
-        let transform = if want.transform == Transform::Text { Transform::wanted(shape.node(items), at.as_str()) } else { want.transform };
+        let transform = if want.transform == Transform::Text {
+            Transform::wanted(shape.node(items), at.as_str())
+        } else {
+            want.transform
+        };
         let mut values: Vec<Value> = Vec::new();
         for candidate in &candidates {
             if values.len() >= max {
@@ -372,7 +416,9 @@ impl<'a> Mapper<'a> {
             }
             let Some((value, evidence)) = self.read(candidate, items, transform) else { continue };
             // Keywords repeat by accident; steps and ingredients on purpose.
-            if (unique || want.concept.is_some_and(|concept| COMMA_LISTS.contains(&concept.names[0]))) && values.contains(&value) {
+            if (unique || want.concept.is_some_and(|concept| COMMA_LISTS.contains(&concept.names[0])))
+                && values.contains(&value)
+            {
                 continue;
             }
             self.record.evidence.push((at.index(values.len()), evidence));
@@ -428,13 +474,24 @@ impl<'a> Mapper<'a> {
         if let [only] = candidates.as_slice() {
             let lines = plain::lines(self.part(only));
             if lines.len() > 1 {
-                return lines.into_iter().map(|range| Candidate { leaf: only.leaf.clone(), range: Some(range) }).collect();
+                return lines
+                    .into_iter()
+                    .map(|range| Candidate { leaf: only.leaf.clone(), range: Some(range) })
+                    .collect();
             }
         }
         candidates
     }
 
-    fn objects(&mut self, items: NodeRef, want: &Want, sources: &[ItemId], at: &JsonPointer, depth: usize, max: usize) -> Option<Value> {
+    fn objects(
+        &mut self,
+        items: NodeRef,
+        want: &Want,
+        sources: &[ItemId],
+        at: &JsonPointer,
+        depth: usize,
+        max: usize,
+    ) -> Option<Value> {
         for id in sources {
             for path in &want.paths {
                 let mut values = Vec::new();

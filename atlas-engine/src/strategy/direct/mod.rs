@@ -33,8 +33,11 @@ impl Direct {
         let wanted = want::wanted_type(shape);
         let title = shape.node(shape.root()).title.as_deref().unwrap_or("");
         let kinds = super::words(title);
-        let wants: Vec<Want> =
-            shape.fields(shape.root()).iter().map(|field| Want::new(&field.name, shape.node(field.node), &kinds)).collect();
+        let wants: Vec<Want> = shape
+            .fields(shape.root())
+            .iter()
+            .map(|field| Want::new(&field.name, shape.node(field.node), &kinds))
+            .collect();
         let mains = choose::mains(task.reading, wanted.as_deref(), &wants);
         let mut draft = Draft::default();
         let whole_page = mains.len() < 2;

@@ -45,7 +45,8 @@ impl Want {
         add(&short.concat());
         let meta = concept.map_or_else(Vec::new, |concept| concept.meta.to_vec());
         let mut labels: Vec<String> = node.hints.labels.iter().map(|label| crate::evidence::folded(label)).collect();
-        labels.extend(concept.into_iter().flat_map(|concept| concept.labels).map(|label| crate::evidence::folded(label)));
+        labels
+            .extend(concept.into_iter().flat_map(|concept| concept.labels).map(|label| crate::evidence::folded(label)));
         labels.push(full.join(" "));
         if let Some(title) = &node.title {
             labels.push(crate::evidence::folded(title));
@@ -68,8 +69,13 @@ pub(super) fn wanted_type(shape: &Shape) -> Option<String> {
 /// Whether an item's type is the wanted one or a sort of it: `NewsArticle` is an article.
 pub(super) fn is_sort_of(name: &str, wanted: &str) -> bool {
     let ends = |name: &str| {
-        name.len().checked_sub(wanted.len()).and_then(|at| name.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(wanted))
+        name.len()
+            .checked_sub(wanted.len())
+            .and_then(|at| name.get(at..))
+            .is_some_and(|end| end.eq_ignore_ascii_case(wanted))
     };
     ends(name)
-        || SORTS.iter().any(|(sort, of)| name.eq_ignore_ascii_case(sort) && (ends(of) || (of != sort && is_sort_of(of, wanted))))
+        || SORTS
+            .iter()
+            .any(|(sort, of)| name.eq_ignore_ascii_case(sort) && (ends(of) || (of != sort && is_sort_of(of, wanted))))
 }
