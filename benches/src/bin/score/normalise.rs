@@ -1,0 +1,121 @@
+//! Both sides of a comparison in one spelling, as the data's README asks.
+
+use html5ever::tendril::StrTendril;
+use html5ever::tokenizer::BufferQueue;
+use html5ever::tokenizer::{Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
+use std::cell::RefCell;
+use unicode_normalization::UnicodeNormalization;
+
+/// Entities decoded, NFKC, whitespace to one blank, lower case, outer blanks and dots off.
+pub(crate) fn text(raw: &str) -> String {
+    let folded: String = entities(raw).nfkc().collect::<String>().to_lowercase();
+    let joined = folded.split_whitespace().collect::<Vec<_>>().join(" ");
+    joined.trim_matches(|c: char| c == '.' || c.is_whitespace()).to_owned()
+}
+
+/// Letters and digits only, NFKC, lower case.
+pub(crate) fn letters(raw: &str) -> String {
+    raw.nfkc().collect::<String>().to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// Character references decoded, also those that were encoded twice; anything else is left as it stands.
+fn entities(raw: &str) -> String {
+    let mut text = raw.to_owned();
+    for _ in 0..2 {
+        if !text.contains('&') {
+            break;
+        }
+        text = Characters::of(&text.replace('<', "&lt;"));
+    }
+    text
+}
+
+/// A token sink that keeps characters: the parser's own table of references, without a tree.
+#[derive(Default)]
+struct Characters(RefCell<String>);
+
+impl Characters {
+    fn of(html: &str) -> String {
+        let tokenizer = Tokenizer::new(Self::default(), TokenizerOpts::default());
+        let queue = BufferQueue::default();
+        queue.push_back(StrTendril::from_slice(html));
+        let _ = tokenizer.feed(&queue);
+        tokenizer.end();
+        tokenizer.sink.0.into_inner()
+    }
+}
+
+impl TokenSink for Characters {
+    type Handle = ();
+    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
+        if let Token::CharacterTokens(text) = token {
+            self.0.borrow_mut().push_str(&text);
+        }
+        TokenSinkResult::Continue
+    }
+}
+
+/// A number as a decimal: `1,5` and `1.50` are the same.
+pub(crate) fn number(raw: &str) -> Option<f64> {
+    raw.trim().replace(',', ".").parse::<f64>().ok().filter(|number| number.is_finite())
+}
+
+/// The day of a date or date and time, ISO spelling.
+pub(crate) fn day(raw: &str) -> Option<String> {
+    let day = raw.trim().get(..10)?;
+    let shape = day.bytes().enumerate().all(|(i, b)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() });
+    shape.then(|| day.to_owned())
+}
+
+/// Whole minutes from a number of minutes or an ISO 8601 duration.
+pub(crate) fn minutes(value: &serde_json::Value) -> Option<f64> {
+    if let Some(number) = value.as_f64() {
+        return Some(number);
+    }
+    let text = value.as_str()?;
+    number(text).or_else(|| iso_minutes(text))
+}
+
+fn iso_minutes(text: &str) -> Option<f64> {
+    let (mut total, mut digits, mut in_time) = (0.0, String::new(), false);
+    for c in text.trim().strip_prefix('P')?.chars() {
+        match c {
+            'T' => in_time = true,
+            '0'..='9' | '.' => digits.push(c),
+            unit => {
+                let amount: f64 = std::mem::take(&mut digits).parse().ok()?;
+                total += amount
+                    * match (unit, in_time) {
+                        ('W', false) => 10_080.0,
+                        ('D', false) => 1440.0,
+                        ('H', true) => 60.0,
+                        ('M', true) => 1.0,
+                        ('S', true) => 1.0 / 60.0,
+                        _ => return None,
+                    };
+            }
+        }
+    }
+    digits.is_empty().then_some(total.floor())
+}
+
+/// How many a recipe gives: the labels say `4 servings`, `12 cookies`.
+///
+/// The labels' unit words were added by the data's source (in English on every page, `servings` where the page names
+/// none), and a range was reduced to its upper end: so the count is compared, and ranges are reduced alike.
+pub(crate) fn yields(raw: &str) -> Option<u64> {
+    let text = text(raw);
+    let first = text.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?;
+    range_end(&text).or_else(|| first.parse().ok())
+}
+
+/// The upper end of `4-6`, `4 – 6` or `4 to 6`.
+fn range_end(text: &str) -> Option<u64> {
+    let digits_end = text
+        .find(|c: char| c.is_ascii_digit())
+        .map(|start| start + text[start..].find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len() - start))?;
+    let rest = text[digits_end..].trim_start();
+    let rest = ["-", "–", "to ", "bis ", "à ", "a "].iter().find_map(|dash| rest.strip_prefix(dash))?.trim_start();
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
