@@ -8,8 +8,23 @@
 //! |---|---|---|
 //! | bytes of a current record | the record, or every fault at once | [`read::from_slice`] |
 //! | a parsed `serde_json::Value` | a verdict | [`read::validate`] |
+//! | a record in memory | to know that it can be stored | [`read::check`] |
+//! | a record | its canonical bytes | [`read::to_canonical_vec`] |
 //! | bytes of any age | a job, or a quarantined original with a reason | [`migrate::migrate`] |
 //! | a type | its JSON Schema (draft 2020-12) | [`schema::json_schema`] |
+//!
+//! ```
+//! use atlas_schema::{ExtractionRequest, read};
+//! use serde_json::json;
+//!
+//! let request = ExtractionRequest::new("https://example.org/soup", json!({"type": "object"}));
+//! let bytes = read::to_canonical_vec(&request)?;
+//! assert_eq!(read::from_slice::<ExtractionRequest>(&bytes)?, request);
+//!
+//! let faults = read::check(&ExtractionRequest::new("https://user:secret@example.org/", json!(true))).unwrap_err();
+//! assert_eq!(faults.iter().next().unwrap().kind.as_str(), "url_is_usable");
+//! # Ok::<(), read::Faults>(())
+//! ```
 
 mod alert;
 mod audit;
@@ -42,8 +57,12 @@ pub use extraction::{
 pub use id::{ExternalId, IdempotencyKey, InvalidId, JobId, JobKind, QueueName, StrategyName, TenantId, WorkerId};
 pub use job::{Callback, CancelRequest, JobError, JobRecord, JobStatus, Lease, Progress};
 pub use money::{InvalidUsd, Usd};
-pub use pointer::JsonPointer;
+pub use pointer::{InvalidPointer, JsonPointer};
 pub use result::{Attempt, AttemptOutcome, Cost, ExtractionResult, Outcome, PageInfo, Timings, Usage, Warning};
 pub use stage::{InvalidStage, Stage};
 pub use time::{InvalidTimestamp, Timestamp};
 pub use version::SchemaVersion;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -173,6 +173,16 @@ fn unknown_fields_are_named_never_dropped() {
 }
 
 #[test]
+fn extracted_data_is_no_result() {
+    // The original stored any object as the result of a completed job.
+    let odd = with(job(), "/result", json!({"extractedData": [{"name": "Soup"}]}));
+    let found = fault::<ExtractionJob>(&odd);
+    let kinds: Vec<_> = found.iter().map(|(pointer, kind)| (pointer.as_str(), *kind)).collect();
+    let (missing, unknown) = (FaultKind::MissingField, FaultKind::UnknownField);
+    assert_eq!(kinds, [("/result/extractedData", unknown), ("/result/data", missing), ("/result/success", missing)]);
+}
+
+#[test]
 fn impossible_dates_and_times_are_refused() {
     for time in [0, 999_999_999_999_i64, 253_402_300_800_000, -1, i64::MAX] {
         assert_eq!(

@@ -18,7 +18,7 @@ fn schema_files_equal_the_types() {
             std::fs::write(&path, &text).unwrap();
         }
         let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == text, "{} is stale: run `UPDATE_SCHEMAS=1 cargo test -p atlas-schema schema_files`", one.name);
+        assert!(found == text, "{} is stale: run `cargo xtask schemas`", one.name);
         expected.insert(format!("{}.json", one.name));
     }
     let there = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
