@@ -9,6 +9,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let refused = EgressPolicy::default().check_host("169.254.169.254");
     println!("{stage} {limit} {}", refused.is_err());
     let _ = atlas_engine::Engine::builder();
-    let _ = atlas_jobs::MemoryStore::new();
+    let _ = atlas_jobs::MemoryJobs::new(atlas_schema::Stage::Dev);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 fn main() {
     let _ = std::any::type_name::<sqlx::SqlitePool>();
-    let _ = std::any::type_name::<atlas_jobs::SqliteStore>();
+    let _ = std::any::type_name::<atlas_jobs::SqliteJobs>();
     let _ = atlas_engine::Engine::builder();
     let _ = atlas_schema::Stage::Dev;
     let _ = atlas_config::egress::EgressPolicy::default();

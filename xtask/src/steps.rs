@@ -1,6 +1,6 @@
 //! Named, timed steps that stop at the first failure.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
@@ -19,23 +19,18 @@ impl Steps {
     pub(crate) fn run<T>(&mut self, name: &str, advice: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         eprintln!("\n== {name}");
         let start = Instant::now();
-        let result = work();
+        let value = work().map_err(|error| failed(name, advice, start, &error))?;
         let took = start.elapsed();
-        match result {
-            Ok(value) => {
-                eprintln!("   {name}: ok, {:.1} s", took.as_secs_f64());
-                self.done.push((name.to_owned(), took));
-                Ok(value)
-            }
-            Err(error) => Err(error
-                .context(format!("step `{name}` failed after {:.1} s\n  what to do: {advice}", took.as_secs_f64()))),
-        }
+        eprintln!("   {name}: ok, {:.1} s", took.as_secs_f64());
+        self.done.push((name.to_owned(), took));
+        Ok(value)
     }
 
     /// The last step: prints the table first and nothing after, so that the work's own last lines stay the last.
     pub(crate) fn last<T>(&mut self, name: &str, advice: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         eprintln!("{}\n== {name}", self.table());
-        work().with_context(|| format!("step `{name}` failed\n  what to do: {advice}"))
+        let start = Instant::now();
+        work().map_err(|error| failed(name, advice, start, &error))
     }
 
     /// A table of the steps and their times.
@@ -49,6 +44,10 @@ impl Steps {
         let _ = writeln!(text, "  {:>7.1}  in all", total.as_secs_f64());
         text
     }
+}
+
+fn failed(name: &str, advice: &str, start: Instant, error: &Error) -> Error {
+    anyhow!("{name}: failed after {:.1} s\n   {error:#}\n   what to do: {advice}", start.elapsed().as_secs_f64())
 }
 
 /// The workspace's folder.
