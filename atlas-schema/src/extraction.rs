@@ -150,6 +150,20 @@ pub enum ModelOverride {
     Gpt5Nano,
 }
 
+impl ModelOverride {
+    /// As it stands in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gpt4 => "gpt-4",
+            Self::Gpt4Turbo => "gpt-4-turbo",
+            Self::Gpt4o => "gpt-4o",
+            Self::Gpt5 => "gpt-5",
+            Self::Gpt5Mini => "gpt-5-mini",
+            Self::Gpt5Nano => "gpt-5-nano",
+        }
+    }
+}
+
 /// One line of a job's log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -161,3 +161,24 @@ impl Default for TenantId {
         Self("default".into())
     }
 }
+
+impl JobKind {
+    /// `extract`: a job whose payload is an [`ExtractionRequest`](crate::ExtractionRequest).
+    pub fn extract() -> Self {
+        Self("extract".into())
+    }
+}
+
+impl WorkerId {
+    /// Holds the leases, all over, of jobs that were processing when they were migrated.
+    pub(crate) fn migration() -> Self {
+        Self("migration".into())
+    }
+}
+
+impl ExternalId {
+    /// The key of a job made here, as the outside knows it.
+    pub fn of_job(id: JobId) -> Self {
+        Self(id.to_string().into())
+    }
+}

@@ -11,6 +11,7 @@
 //! | a record in memory | to know that it can be stored | [`read::check`] |
 //! | a record | its canonical bytes | [`read::to_canonical_vec`] |
 //! | bytes of any age | a job, or a quarantined original with a reason | [`migrate::migrate`] |
+//! | a job document | the stored job, or back | [`bridge::store`], [`bridge::view`] |
 //! | a type | its JSON Schema (draft 2020-12) | [`schema::json_schema`] |
 //!
 //! ```
@@ -42,6 +43,7 @@ mod stage;
 mod time;
 mod version;
 
+pub mod bridge;
 pub mod migrate;
 pub mod read;
 pub mod schema;
