@@ -167,7 +167,9 @@ pub(super) fn settle(job: &mut ExtractionJob, found: Found, trace: &mut Trace) {
     let Found { mut result, flag, timed_out } = found;
     let reported = result.as_ref().and_then(|result| result.error.clone());
     if job.status == JobStatus::Completed {
-        let failed = flag == Some(false) && (reported.is_some() || job.error.is_some());
+        // Without an error and without data it found nothing, which is an end like any other.
+        let has_data = result.as_ref().is_some_and(|result| !result.data.is_empty());
+        let failed = flag == Some(false) && (reported.is_some() || job.error.is_some() || has_data);
         let meant = if timed_out { JobStatus::Timeout } else { JobStatus::Failed };
         if timed_out || failed {
             job.status = meant;

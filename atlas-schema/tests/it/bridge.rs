@@ -1,5 +1,7 @@
 //! The bridge: a document, stored and shown again, is the same document.
 
+#![allow(clippy::needless_pass_by_value)]
+
 use atlas_schema::bridge::{BridgeError, Placement, Stored, store, view};
 use atlas_schema::{ExtractionJob, JobId, JobRecord, JobStatus, Stage, Timestamp, read};
 use proptest::prelude::*;
@@ -70,30 +72,39 @@ fn a_job_made_here_has_a_document_too() {
 
 fn documents() -> impl Strategy<Value = ExtractionJob> {
     let text = || "[a-zé ]{1,20}";
-    let result = (any::<bool>(), prop::collection::vec(any::<i32>(), 0..3), text()).prop_map(|(success, data, error)| {
-        let mut result = json!({"success": success, "data": data});
-        if !success {
-            result["error"] = json!(error);
-        }
-        result
-    });
-    let params = (text(), 1_u32..=100, 1_u32..=10, 1000_u32..=300_000, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
-        |(text, pages, depth, timeout, unified, gpt5, model)| {
+    let result =
+        (any::<bool>(), prop::collection::vec(any::<i32>(), 0..3), text()).prop_map(|(success, data, error)| {
+            let mut result = json!({"success": success, "data": data});
+            if !success {
+                result["error"] = json!(error);
+            }
+            result
+        });
+    let params = (text(), 1_u32..=100, 1_u32..=10, 1000_u32..=300_000, any::<bool>(), any::<bool>(), any::<bool>())
+        .prop_map(|(text, pages, depth, timeout, unified, gpt5, model)| {
             let mut params = json!({"extractionInstructions": text, "maxPages": pages, "maxDepth": depth,
                 "timeout": timeout, "UNIFIED_EXTRACTOR_ENABLED": unified, "GPT5_ENABLED": gpt5});
             if model {
                 params["modelOverride"] = json!("gpt-5-mini");
             }
             params
-        },
-    );
+        });
     let status = select(JobStatus::ALL.map(JobStatus::as_str).to_vec());
     let kind = select(vec!["sync", "async", "ai-process", "batch", "webhook"]);
-    let log = text().prop_map(|text| json!({"timestamp": 1_757_000_000_001_i64, "level": "WARN", "message": text, "data": {"a": 1}}));
+    let log = text().prop_map(
+        |text| json!({"timestamp": 1_757_000_000_001_i64, "level": "WARN", "message": text, "data": {"a": 1}}),
+    );
     (status, kind, params, prop::option::of(result), prop::option::of(text()), prop::collection::vec(log, 0..3)).prop_map(
         |(status, kind, params, result, error, logs)| {
             let (result, error) = match status {
-                "completed" => (Some(result.unwrap_or(json!({"success": true, "data": [1]}))), None),
+                "completed" => {
+                    let mut result = result.unwrap_or(json!({"success": true, "data": [1]}));
+                    // What completed without success found nothing.
+                    if result["success"] == json!(false) {
+                        result["data"] = json!([]);
+                    }
+                    (Some(result), None)
+                },
                 "failed" | "timeout" => (result, Some(error.unwrap_or("it broke".into()))),
                 _ => (result, error),
             };

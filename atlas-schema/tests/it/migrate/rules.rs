@@ -90,6 +90,8 @@ fn completed_with_a_result_that_failed_is_failed() {
     let result = json!({"success": false, "data": [], "error": "HTTP 500"});
     let done = migrated(old(json!({"status": "done", "result": result})));
     assert_eq!((done.job.status, done.job.error.as_deref()), (JobStatus::Failed, Some("HTTP 500")));
+    let done = migrated(old(json!({"status": "done", "result": {"success": false, "data": [1]}})));
+    assert_eq!((done.job.status, done.job.error.as_deref()), (JobStatus::Failed, Some("no error was recorded")));
 }
 
 #[test]
