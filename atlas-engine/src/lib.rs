@@ -22,6 +22,8 @@ mod error;
 pub mod evidence;
 pub mod facts;
 pub mod fetch;
+#[cfg(feature = "jobs")]
+pub mod handler;
 pub mod page;
 mod plain;
 pub mod shape;

@@ -1,1 +1,109 @@
-fn main() {}
+//! The main job: pages become validated records in which every value has its quote.
+//!
+//! `cargo run --release --example extract -- [PAGE.html | URL | directory]... --schema FILE | --type TYPE`
+//!
+//! Each page is a durable job in a SQLite file; this program enqueues what is missing, runs a worker until all of its
+//! pages have an end, and shows the results. Standard output carries results only; progress, the summary and problems go
+//! to standard error. See `--help` for the exit codes.
+
+mod args;
+mod fetch;
+mod json;
+mod outcome;
+mod plain;
+mod progress;
+mod report;
+mod run;
+mod shape;
+mod source;
+mod source_view;
+mod store;
+mod table;
+mod views;
+mod write;
+
+use args::{Args, Format};
+use clap::Parser;
+use outcome::{Done, Sums};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Some pages gave no data.
+const SOME_FAILED: u8 = 1;
+/// The call is wrong.
+const USAGE: u8 = 2;
+/// The database or the output can't be used.
+const ENVIRONMENT: u8 = 3;
+/// Interrupted.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let code = match plan(&args) {
+        Ok(sources) => run(&args, sources).unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            ENVIRONMENT
+        }),
+        Err(error) => {
+            eprintln!("error: {error:#}\n\nFor more information, try '--help'.");
+            USAGE
+        },
+    };
+    ExitCode::from(code)
+}
+
+/// The pages and their shapes: everything that can be wrong with the call shows here, before anything is written.
+fn plan(args: &Args) -> anyhow::Result<Vec<source::Source>> {
+    let shape = match (&args.schema, args.kind) {
+        (Some(file), _) => Some(shape::Shape::file(file)?),
+        (None, Some(kind)) => Some(shape::Shape::builtin(kind.name())?),
+        (None, None) => None,
+    };
+    if args.out.as_deref().is_some_and(Path::is_dir) {
+        anyhow::bail!("--out names a directory: name a file");
+    }
+    source::collect(args, shape)
+}
+
+fn run(args: &Args, sources: Vec<source::Source>) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let started = Instant::now();
+    let pages = Arc::new(run::fetchers(args, &sources)?);
+    let run::Finished { done, interrupted } = runtime.block_on(run::all(args, sources, pages.clone()))?;
+    let sums = Sums::of(&done);
+    let summary = sums.text(started.elapsed(), &run::cost(&done), &args.db.display().to_string());
+    emit(args, &done, &pages, &summary)?;
+    for page in done.iter().filter(|page| !matches!(args.format, Format::Table) && page.problem().is_some()) {
+        eprintln!("{}: {}", plain::line(&page.source.label), plain::line(page.problem().unwrap_or_default()));
+    }
+    eprintln!("{summary}");
+    // Work that is still blocking, such as a slow page after an interruption, is not waited for.
+    runtime.shutdown_background();
+    if interrupted {
+        eprintln!("Interrupted: nothing is lost. Run the same command again to go on.");
+        return Ok(INTERRUPTED);
+    }
+    Ok(if sums.failed > 0 { SOME_FAILED } else { 0 })
+}
+
+/// Writes the results where they were asked for.
+fn emit(args: &Args, done: &[Done], pages: &fetch::Pages, summary: &str) -> anyhow::Result<()> {
+    let text = match args.format {
+        Format::Table => table::render(done),
+        Format::Json => json::array(done),
+        Format::Jsonl => json::lines(done),
+        Format::Html => report::render(done, &views::all(done, pages), summary),
+    };
+    let default = Path::new("atlas-report.html");
+    match (&args.out, args.format) {
+        (None, Format::Table | Format::Json | Format::Jsonl) => write::stdout(&text),
+        (out, _) => {
+            let path = out.as_deref().unwrap_or(default);
+            write::file(path, &text)?;
+            eprintln!("The results are in {}.", path.display());
+            Ok(())
+        },
+    }
+}

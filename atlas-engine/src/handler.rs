@@ -1,0 +1,91 @@
+//! The engine as a job handler of `atlas-jobs`: jobs of kind `extract`.
+//!
+//! The payload is an [`ExtractionRequest`], the result an [`ExtractionResult`]. A page without the wanted data is a
+//! completed job whose result says so; a page that could not be read at all is a failed one. What may be tried again, and
+//! when, is the job manager's decision, by the error's category.
+
+use crate::engine::Engine;
+use async_trait::async_trait;
+use atlas_jobs::{HandlerError, JobContext, JobHandler, JobSpec};
+use atlas_schema::{ErrorCategory, ExtractionRequest, ExtractionResult, JobKind, Outcome};
+use serde_json::Value;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs jobs of kind `extract` on an engine. Clones share it.
+///
+/// Cancellation drops the extraction at its next await point; nothing is half written, since the result is the job's.
+#[derive(Debug, Clone)]
+pub struct ExtractHandler {
+    engine: Arc<Engine>,
+}
+
+impl ExtractHandler {
+    /// The kind of job it runs.
+    pub const KIND: &'static str = "extract";
+
+    /// A handler for `engine`, which needs a fetcher.
+    pub fn new(engine: impl Into<Arc<Engine>>) -> Self {
+        Self { engine: engine.into() }
+    }
+
+    /// A job that asks for `request`: its kind, its cost cap, and a little more than its time for one attempt, so that
+    /// the engine's own time limit answers first.
+    ///
+    /// # Errors
+    /// [`HandlerError`] of category `invalid_input` if the request has no JSON form.
+    pub fn job(request: &ExtractionRequest) -> Result<JobSpec, HandlerError> {
+        let invalid = |_| HandlerError::new(ErrorCategory::InvalidInput, "the request has no JSON form: check its schema");
+        let kind = JobKind::new(Self::KIND)
+            .map_err(|error| HandlerError::new(ErrorCategory::Internal, error.to_string()))?;
+        let limit = Duration::from_millis(u64::from(request.timeout_ms)) + GRACE;
+        let spec = JobSpec::new(kind, request).map_err(invalid)?.with_attempt_timeout(limit);
+        Ok(match request.cost_cap {
+            Some(cap) => spec.with_cost_cap(cap),
+            None => spec,
+        })
+    }
+}
+
+/// What an attempt may take beyond the request's own limit: fetching stops by that limit, parsing a page of the largest
+/// allowed size takes about a second.
+const GRACE: Duration = Duration::from_secs(5);
+
+#[async_trait]
+impl JobHandler for ExtractHandler {
+    async fn run(&self, job: JobContext) -> Result<Value, HandlerError> {
+        let request: ExtractionRequest = job.params()?;
+        let Some(extracted) = job.cancelled().run_until_cancelled(self.engine.extract(&request)).await else {
+            return Err(HandlerError::cancelled());
+        };
+        let result = extracted.map_err(|error| HandlerError::new(error.category(), chain(&error)))?;
+        if result.outcome == Some(Outcome::Failed) {
+            return Err(failed(&result));
+        }
+        serde_json::to_value(&result)
+            .map_err(|_| HandlerError::new(ErrorCategory::Internal, "the result has no JSON form"))
+    }
+}
+
+/// A result in which every strategy failed, as an error of the last one's category.
+fn failed(result: &ExtractionResult) -> HandlerError {
+    let category = result.attempts.iter().rev().find_map(|attempt| attempt.category);
+    let message = result.error.clone().unwrap_or_else(|| "no strategy could read the page".into());
+    HandlerError::new(category.unwrap_or(ErrorCategory::Internal), message)
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let message = inner.to_string();
+        if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = inner.source();
+    }
+    text
+}

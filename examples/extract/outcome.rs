@@ -1,0 +1,149 @@
+//! What became of each page, and the sums over all of them.
+
+use crate::source::Source;
+use atlas_schema::{ExtractionResult, JobId, JsonPointer, Outcome};
+use serde_json::Value;
+use std::time::Duration;
+
+/// A page and what became of it.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) source: Source,
+    pub(crate) state: State,
+}
+
+/// What became of a page.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// The job ended with a result, which may be empty.
+    Result { job: JobId, result: Box<ExtractionResult>, reused: bool },
+    /// There is no result, for this reason.
+    Failed { job: Option<JobId>, reason: String },
+    /// The run was interrupted; the job waits in the database.
+    Waiting { job: JobId },
+}
+
+impl Done {
+    /// The result, if the page gave data.
+    pub(crate) fn data(&self) -> Option<&ExtractionResult> {
+        match &self.state {
+            State::Result { result, .. } if result.success && !result.data.is_empty() => Some(result),
+            _ => None,
+        }
+    }
+
+    /// In one word.
+    pub(crate) fn verdict(&self) -> &'static str {
+        match &self.state {
+            State::Result { result, .. } => match result.outcome {
+                _ if !result.success && result.outcome == Some(Outcome::Empty) => "no data",
+                _ if !result.success => "failed",
+                Some(Outcome::Partial) => "partial",
+                Some(Outcome::Empty) => "no data",
+                _ => "complete",
+            },
+            State::Failed { .. } => "failed",
+            State::Waiting { .. } => "waiting",
+        }
+    }
+
+    /// Why there is no data, for pages that gave none.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        match &self.state {
+            State::Failed { reason, .. } => Some(reason),
+            State::Result { result, .. } if self.data().is_none() => {
+                Some(result.error.as_deref().unwrap_or("the page holds nothing of the wanted shape: try another --type"))
+            },
+            _ => None,
+        }
+    }
+}
+
+/// The leaves of a value with their pointers, in order.
+pub(crate) fn leaves(value: &Value) -> Vec<(JsonPointer, &Value)> {
+    let mut leaves = Vec::new();
+    let mut open = vec![(JsonPointer::root(), value)];
+    while let Some((pointer, value)) = open.pop() {
+        match value {
+            Value::Null => {},
+            Value::Array(items) => {
+                open.extend(items.iter().enumerate().rev().map(|(i, item)| (pointer.index(i), item)));
+            },
+            Value::Object(fields) => open.extend(fields.iter().rev().map(|(key, item)| (pointer.key(key), item))),
+            leaf => leaves.push((pointer, leaf)),
+        }
+    }
+    leaves
+}
+
+/// A leaf as text.
+pub(crate) fn text(leaf: &Value) -> String {
+    leaf.as_str().map_or_else(|| leaf.to_string(), str::to_owned)
+}
+
+/// The sums over all pages.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub(crate) pages: usize,
+    pub(crate) with_data: usize,
+    pub(crate) partial: usize,
+    pub(crate) failed: usize,
+    pub(crate) waiting: usize,
+    pub(crate) reused: usize,
+    pub(crate) records: usize,
+    pub(crate) values: usize,
+    pub(crate) verified: usize,
+    pub(crate) visible: usize,
+}
+
+impl Sums {
+    /// Adds up.
+    pub(crate) fn of(done: &[Done]) -> Self {
+        let mut sums = Self { pages: done.len(), ..Self::default() };
+        for page in done {
+            sums.reused += usize::from(matches!(page.state, State::Result { reused: true, .. }));
+            sums.waiting += usize::from(matches!(page.state, State::Waiting { .. }));
+            sums.failed += usize::from(page.problem().is_some());
+            let Some(result) = page.data() else { continue };
+            sums.with_data += 1;
+            sums.partial += usize::from(result.outcome == Some(Outcome::Partial));
+            sums.records += result.data.len();
+            let data = Value::Array(result.data.clone());
+            for (pointer, _) in leaves(&data) {
+                let evidence = result.evidence.get(&pointer).map_or(&[][..], Vec::as_slice);
+                sums.values += 1;
+                sums.verified += usize::from(evidence.iter().any(|evidence| evidence.verified.source));
+                sums.visible += usize::from(evidence.iter().any(|evidence| evidence.verified.visible));
+            }
+        }
+        sums
+    }
+
+    /// Two lines for a person.
+    pub(crate) fn text(&self, spent: Duration, cost: &str, db: &str) -> String {
+        let mut counts = vec![format!("{} with data", self.with_data)];
+        let more = [(self.partial, "of them partial"), (self.failed, "without"), (self.waiting, "waiting")];
+        counts.extend(more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+        format!(
+            "{} pages: {}. {} values in {} records: {} verified in their source, {} in visible text.\n\
+             {:.2} s, cost ${cost}. Jobs and results are in {db}{}.",
+            self.pages,
+            counts.join(", "),
+            self.values,
+            self.records,
+            percent(self.verified, self.values),
+            percent(self.visible, self.values),
+            spent.as_secs_f64(),
+            if self.reused > 0 {
+                format!("; {} of the pages were done already (--fresh extracts them again)", self.reused)
+            } else {
+                String::new()
+            },
+        )
+    }
+}
+
+/// Whole percents, rounded down: 100 % means all.
+fn percent(part: usize, whole: usize) -> String {
+    if whole == 0 { "none".into() } else { format!("{} %", part * 100 / whole) }
+}

@@ -1,0 +1,144 @@
+//! Results for a terminal: per page its fields, the quote behind each, where it stands, and what was tried.
+
+use crate::outcome::{self, Done, State};
+use crate::plain;
+use atlas_schema::{Evidence, ExtractionResult, Source};
+use comfy_table::{ContentArrangement, Table};
+use serde_json::Value;
+use std::fmt::Write;
+
+/// Lists longer than this are cut, and say so.
+const ITEMS: usize = 4;
+
+/// All pages as text.
+pub(crate) fn render(done: &[Done]) -> String {
+    let mut out = String::new();
+    for page in done {
+        let _ = writeln!(out, "{}", heading(page));
+        if let Some(result) = page.data() {
+            let _ = writeln!(out, "{}", fields(result));
+            for warning in &result.warnings {
+                let at = warning.pointer.as_ref().map(|pointer| format!(" at {pointer}")).unwrap_or_default();
+                let _ = writeln!(out, "  note{}: {}", plain::line(&at), plain::line(&warning.message));
+            }
+        }
+        if let Some(problem) = page.problem() {
+            let _ = writeln!(out, "  {}", plain::line(problem));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn heading(page: &Done) -> String {
+    let mut heading = format!("{} · {} · {}", plain::line(&page.source.label), page.source.shape.name, page.verdict());
+    if let State::Result { result, reused, .. } = &page.state {
+        if let Some(strategy) = &result.strategy {
+            let _ = write!(heading, " · strategy {strategy}");
+        }
+        let others = result.attempts.iter().filter(|attempt| Some(&attempt.strategy) != result.strategy.as_ref());
+        for attempt in others {
+            let outcome = serde_json::to_value(attempt.outcome).unwrap_or_default();
+            let _ = write!(heading, " · {} {}", attempt.strategy, outcome.as_str().unwrap_or_default());
+        }
+        if *reused {
+            heading.push_str(" · done before");
+        }
+    }
+    heading
+}
+
+fn fields(result: &ExtractionResult) -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY.into());
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    if !table.is_tty() {
+        table.set_width(140);
+    }
+    table.set_header(["field", "value", "evidence (quote)", "found in"]);
+    let data = Value::Array(result.data.clone());
+    let leaves = outcome::leaves(&data);
+    let mut at = 0;
+    while let Some((pointer, leaf)) = leaves.get(at) {
+        let name = field(pointer.as_str(), result.data.len());
+        let list = name.rsplit_once('[').map(|(list, _)| list.to_owned());
+        let evidence = result.evidence.get(pointer).map_or(&[][..], Vec::as_slice);
+        let best = best(evidence);
+        table.add_row([
+            name,
+            plain::short(&outcome::text(leaf), 200),
+            best.map_or_else(|| "-".into(), |evidence| plain::short(&evidence.quote, 90)),
+            best.map_or_else(|| "nowhere".into(), place),
+        ]);
+        at += 1;
+        // The rest of a long list: its first items show what it is.
+        if let Some(list) = list {
+            let same = |(pointer, _): &&(_, _)| in_list(pointer, &list, result.data.len());
+            let rest = leaves[at..].iter().take_while(same).count();
+            let shown = leaves[..at].iter().rev().take_while(same).count();
+            if shown >= ITEMS && rest > 1 {
+                table.add_row([format!("{list}[…]"), format!("{rest} more (all with --format json)"), String::new(), String::new()]);
+                at += rest;
+            }
+        }
+    }
+    table
+}
+
+fn in_list(pointer: &atlas_schema::JsonPointer, list: &str, records: usize) -> bool {
+    field(pointer.as_str(), records).rsplit_once('[').is_some_and(|(own, _)| own == list)
+}
+
+/// `/0/rows/3/1` as a person writes it: `rows[3][1]`, with the record's number when there are several.
+pub(crate) fn field(pointer: &str, records: usize) -> String {
+    let mut parts = pointer.split('/').skip(1);
+    let record = parts.next().unwrap_or_default();
+    let mut name = if records > 1 { format!("{record}:") } else { String::new() };
+    let own = name.len();
+    for part in parts {
+        let part = plain::line(&part.replace("~1", "/").replace("~0", "~"));
+        if part.bytes().all(|b| b.is_ascii_digit()) {
+            let _ = write!(name, "[{part}]");
+        } else {
+            let dot = if name.len() > own { "." } else { "" };
+            let _ = write!(name, "{dot}{part}");
+        }
+    }
+    name
+}
+
+/// The sighting to show first: one that readers of the page can see.
+pub(crate) fn best(evidence: &[Evidence]) -> Option<&Evidence> {
+    let visible = |evidence: &&Evidence| matches!(evidence.source, Source::VisibleText {}) && evidence.verified.source;
+    evidence.iter().find(visible).or_else(|| evidence.first())
+}
+
+/// Where a quote stands, in words, and whether the check found it there.
+pub(crate) fn place(evidence: &Evidence) -> String {
+    let place = match &evidence.source {
+        Source::VisibleText {} => "visible text".to_owned(),
+        Source::HiddenText {} => "hidden text".to_owned(),
+        Source::Attribute { name } => format!("attribute {name}"),
+        Source::Embedded { syntax, pointer } => format!("{syntax} {pointer}"),
+        Source::Url {} => "the address".to_owned(),
+        Source::Derived { inputs } => {
+            let inputs: Vec<&str> = inputs.iter().map(atlas_schema::JsonPointer::as_str).collect();
+            format!("computed from {}", inputs.join(", "))
+        },
+        _ => "elsewhere".to_owned(),
+    };
+    let also = if evidence.verified.visible && !matches!(evidence.source, Source::VisibleText {}) { ", also visible" } else { "" };
+    let checked = if evidence.verified.source { "" } else { ", not verified" };
+    plain::short(&format!("{place}{also}{checked}"), 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_read_like_paths() {
+        assert_eq!(field("/0/rows/3/1", 1), "rows[3][1]");
+        assert_eq!(field("/2/offers/price", 3), "2:offers.price");
+    }
+}
