@@ -28,7 +28,9 @@ async fn the_cheaper_offer_wins() -> Result<(), Box<dyn std::error::Error>> {
     let mut pages = MockFetcher::new();
     pages.expect_fetch().times(2).returning(|request| {
         let price = if request.url.path() == "/left" { "12.50" } else { "9.90" };
-        let html = format!("<h1>Tea pot</h1><dl><dt>Price</dt><dd>${price}</dd></dl>");
+        let html = format!(
+            r#"<script type="application/ld+json">{{"@type": "Product", "name": "Tea pot", "offers": {{"price": {price}}}}}</script>"#
+        );
         Ok(Document::new(request.url.clone(), html))
     });
     let engine = Engine::builder().fetcher(Arc::new(pages)).build()?;
@@ -41,7 +43,8 @@ async fn an_outage_is_reported_as_one_that_may_pass() -> Result<(), Box<dyn std:
     let mut pages = MockFetcher::new();
     pages.expect_fetch().returning(|request| Err(FetchError::new(Kind::Status(503), &request.url)));
     let engine = Engine::builder().fetcher(Arc::new(pages)).build()?;
-    let error = cheaper(&engine, "https://example.org/left", "https://example.org/right").await.err().ok_or("no error")?;
+    let error =
+        cheaper(&engine, "https://example.org/left", "https://example.org/right").await.err().ok_or("no error")?;
     assert_eq!(error.category(), ErrorCategory::Network);
     assert!(error.category().is_retryable());
     Ok(())

@@ -36,9 +36,10 @@ impl ExtractHandler {
     /// # Errors
     /// [`HandlerError`] of category `invalid_input` if the request has no JSON form.
     pub fn job(request: &ExtractionRequest) -> Result<JobSpec, HandlerError> {
-        let invalid = |_| HandlerError::new(ErrorCategory::InvalidInput, "the request has no JSON form: check its schema");
-        let kind = JobKind::new(Self::KIND)
-            .map_err(|error| HandlerError::new(ErrorCategory::Internal, error.to_string()))?;
+        let invalid =
+            |_| HandlerError::new(ErrorCategory::InvalidInput, "the request has no JSON form: check its schema");
+        let kind =
+            JobKind::new(Self::KIND).map_err(|error| HandlerError::new(ErrorCategory::Internal, error.to_string()))?;
         let limit = Duration::from_millis(u64::from(request.timeout_ms)) + GRACE;
         let spec = JobSpec::new(kind, request).map_err(invalid)?.with_attempt_timeout(limit);
         Ok(match request.cost_cap {

@@ -42,7 +42,7 @@ impl Fetcher for Pages {
                     }
                 }
                 Ok(document)
-            },
+            }
             _ => Err(FetchError::new(Kind::Unsupported, &request.url).with_advice("give a file or an http(s) address")),
         }
     }

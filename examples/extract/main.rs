@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}\n\nFor more information, try '--help'.");
             USAGE
-        },
+        }
     };
     ExitCode::from(code)
 }
@@ -104,6 +104,6 @@ fn emit(args: &Args, done: &[Done], pages: &fetch::Pages, summary: &str) -> anyh
             write::file(path, &text)?;
             eprintln!("The results are in {}.", path.display());
             Ok(())
-        },
+        }
     }
 }

@@ -51,9 +51,9 @@ impl Done {
     pub(crate) fn problem(&self) -> Option<&str> {
         match &self.state {
             State::Failed { reason, .. } => Some(reason),
-            State::Result { result, .. } if self.data().is_none() => {
-                Some(result.error.as_deref().unwrap_or("the page holds nothing of the wanted shape: try another --type"))
-            },
+            State::Result { result, .. } if self.data().is_none() => Some(
+                result.error.as_deref().unwrap_or("the page holds nothing of the wanted shape: try another --type"),
+            ),
             _ => None,
         }
     }
@@ -65,10 +65,10 @@ pub(crate) fn leaves(value: &Value) -> Vec<(JsonPointer, &Value)> {
     let mut open = vec![(JsonPointer::root(), value)];
     while let Some((pointer, value)) = open.pop() {
         match value {
-            Value::Null => {},
+            Value::Null => {}
             Value::Array(items) => {
                 open.extend(items.iter().enumerate().rev().map(|(i, item)| (pointer.index(i), item)));
-            },
+            }
             Value::Object(fields) => open.extend(fields.iter().rev().map(|(key, item)| (pointer.key(key), item))),
             leaf => leaves.push((pointer, leaf)),
         }

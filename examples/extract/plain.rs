@@ -33,7 +33,7 @@ pub(crate) fn html(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' | '\t' => out.push(c),
-            c if c.is_control() || steers(c) => {},
+            c if c.is_control() || steers(c) => {}
             c => out.push(c),
         }
     }

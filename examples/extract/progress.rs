@@ -16,7 +16,9 @@ impl Progress {
     pub(crate) fn new(total: usize) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total as u64);
-            if let Ok(style) = ProgressStyle::with_template("{bar:40.cyan/blue} {pos}/{len} pages  {msg}  {elapsed}, {eta} left") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{bar:40.cyan/blue} {pos}/{len} pages  {msg}  {elapsed}, {eta} left")
+            {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(Duration::from_millis(200));

@@ -64,7 +64,7 @@ fn section(at: usize, page: &Done, view: Option<&View>, next_id: &mut usize, bod
                     let _ = writeln!(style, "body:has(#q{id}:target) .q{id} {{ background: var(--hit); }}");
                 }
                 html
-            },
+            }
             Some(Err(why)) => format!("<p class=\"problem\">{}</p>", plain::html(why)),
             None => String::new(),
         };
@@ -106,12 +106,15 @@ fn values<'r>(result: &'r ExtractionResult, links: &mut Links<'_, 'r>) -> String
         let text = plain::html(&outcome::text(leaf));
         let best = table::best(evidence);
         let value = match best {
-            Some(best) => format!("<a href=\"#q{}\" title=\"{}\">{text}</a>", links.anchor(best), plain::html(&best.quote)),
+            Some(best) => {
+                format!("<a href=\"#q{}\" title=\"{}\">{text}</a>", links.anchor(best), plain::html(&best.quote))
+            }
             None => text,
         };
         let mut places = best.map_or_else(|| "<span class=\"bad\">no evidence</span>".into(), place);
         for other in evidence.iter().filter(|other| best.is_none_or(|best| !std::ptr::eq(*other, best))).take(3) {
-            let _ = write!(places, "<br><a href=\"#q{}\">{}</a>", links.anchor(other), plain::html(&table::place(other)));
+            let _ =
+                write!(places, "<br><a href=\"#q{}\">{}</a>", links.anchor(other), plain::html(&table::place(other)));
         }
         let name = table::field(pointer.as_str(), result.data.len());
         let _ = write!(html, "<tr><td>{}</td><td>{value}</td><td>{places}</td></tr>", plain::html(&name));

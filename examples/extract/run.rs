@@ -12,9 +12,9 @@ use crate::source::{Place, Source, hex};
 use crate::store;
 use anyhow::{Context, Result, anyhow};
 use atlas_config::egress::EgressPolicy;
+use atlas_engine::Engine;
 use atlas_engine::fetch::{FileFetcher, HttpFetcher};
 use atlas_engine::handler::ExtractHandler;
-use atlas_engine::Engine;
 use atlas_jobs::store::JobRef;
 use atlas_jobs::{Accepted, JobManager, ManagerError, Worker, WorkerError};
 use atlas_schema::{
@@ -118,11 +118,11 @@ async fn enqueue(args: &Args, sources: &[Source], manager: &JobManager) -> Resul
                 let mut request = ExtractionRequest::new(url.as_str(), source.shape.schema.clone());
                 request.base_url = published.as_ref().map(ToString::to_string);
                 one(args, request, &[sha256, &fresh], &queue, manager).await?
-            },
+            }
             Place::Web { url } => {
                 let request = ExtractionRequest::new(url.as_str(), source.shape.schema.clone());
                 one(args, request, &[&fresh], &queue, manager).await?
-            },
+            }
         });
     }
     Ok(enqueued)
@@ -273,7 +273,12 @@ async fn interrupted() -> Result<()> {
     Ok(())
 }
 
-async fn read_back(args: &Args, sources: Vec<Source>, enqueued: Vec<Enqueued>, manager: &JobManager) -> Result<Vec<Done>> {
+async fn read_back(
+    args: &Args,
+    sources: Vec<Source>,
+    enqueued: Vec<Enqueued>,
+    manager: &JobManager,
+) -> Result<Vec<Done>> {
     let mut done = Vec::with_capacity(sources.len());
     for (source, enqueued) in sources.into_iter().zip(enqueued) {
         let state = match enqueued {
@@ -282,7 +287,7 @@ async fn read_back(args: &Args, sources: Vec<Source>, enqueued: Vec<Enqueued>, m
                 let record = read(args, &[job], manager).await?.pop().flatten();
                 let record = record.context("a job vanished from the database: run again")?;
                 state(record, matches!(enqueued, Enqueued::Before { .. }))
-            },
+            }
         };
         done.push(Done { source, state });
     }
@@ -298,9 +303,10 @@ fn state(record: JobRecord, reused: bool) -> State {
         },
         (JobStatus::Pending | JobStatus::Processing, _) => State::Waiting { job },
         (status, _) => {
-            let reason = record.error.map_or_else(|| format!("the job ended as {}", status.as_str()), |error| error.message);
+            let reason =
+                record.error.map_or_else(|| format!("the job ended as {}", status.as_str()), |error| error.message);
             State::Failed { job: Some(job), reason }
-        },
+        }
     }
 }
 

@@ -123,7 +123,7 @@ fn web(text: &str) -> Place {
                 Ok(path) => file(&path, None),
                 Err(()) => unusable("this file address names no file here: give a path"),
             };
-        },
+        }
         _ => return unusable("not an address that can be fetched: give http://… or https://…"),
     };
     if url.as_str().len() > 2048 {
@@ -144,7 +144,7 @@ fn directory(dir: &Path, shape: &Arc<Shape>, sources: &mut Vec<Source>) {
                 let place = unusable(&format!("can't be listed ({}): check its permissions", reason(&error)));
                 sources.push(Source { label: folder.display().to_string(), shape: shape.clone(), place });
                 continue;
-            },
+            }
         };
         entries.sort_by_key(std::fs::DirEntry::file_name);
         let mut inner = Vec::new();

@@ -12,13 +12,56 @@ use std::ops::Range;
 
 /// Elements kept, by name. Others show their content only.
 const KEPT: &[&str] = &[
-    "h1", "h2", "h3", "h4", "h5", "h6", "p", "div", "section", "article", "main", "aside", "header", "footer", "nav",
-    "ul", "ol", "li", "dl", "dt", "dd", "table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th", "blockquote",
-    "pre", "code", "figure", "figcaption", "b", "strong", "i", "em", "u", "s", "small", "sub", "sup", "address",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "p",
+    "div",
+    "section",
+    "article",
+    "main",
+    "aside",
+    "header",
+    "footer",
+    "nav",
+    "ul",
+    "ol",
+    "li",
+    "dl",
+    "dt",
+    "dd",
+    "table",
+    "caption",
+    "thead",
+    "tbody",
+    "tfoot",
+    "tr",
+    "td",
+    "th",
+    "blockquote",
+    "pre",
+    "code",
+    "figure",
+    "figcaption",
+    "b",
+    "strong",
+    "i",
+    "em",
+    "u",
+    "s",
+    "small",
+    "sub",
+    "sup",
+    "address",
 ];
 /// Elements left out with all they hold: nothing in them is text for readers.
-const DROPPED: &[&str] =
-    &["script", "style", "noscript", "template", "head", "iframe", "object", "embed", "svg", "math", "canvas", "audio", "video"];
+const DROPPED: &[&str] = &[
+    "script", "style", "noscript", "template", "head", "iframe", "object", "embed", "svg", "math", "canvas", "audio",
+    "video",
+];
 
 /// A quote to mark: its anchor in the report, and where it stands in the page's visible text.
 #[derive(Debug)]
@@ -29,7 +72,8 @@ pub(crate) struct Quote {
 
 /// The page with its quotes marked, and the ids of quotes that are in more than one piece.
 pub(crate) fn render(page: &Page, quotes: &[Quote]) -> (String, BTreeSet<usize>) {
-    let mut view = View { page, marks: HashMap::new(), seen: BTreeSet::new(), split: BTreeSet::new(), html: String::new() };
+    let mut view =
+        View { page, marks: HashMap::new(), seen: BTreeSet::new(), split: BTreeSet::new(), html: String::new() };
     for quote in quotes {
         for span in &quote.spans {
             for run in page.runs(span.clone()) {
@@ -79,7 +123,7 @@ impl View<'_> {
                     if let Some(alt) = page.attr(node, "alt").filter(|alt| !alt.trim().is_empty()) {
                         let _ = write!(self.html, "<span class=\"image\">[image: {}]</span>", plain::html(alt));
                     }
-                },
+                }
                 tag => steps.push(Step::Leave(self.open(node, tag))),
             }
         } else if let Some(text) = page.raw_text(node) {
@@ -148,9 +192,48 @@ impl View<'_> {
 
 /// What closes each of [`KEPT`], in its order.
 const CLOSED: &[&str] = &[
-    "</h1>", "</h2>", "</h3>", "</h4>", "</h5>", "</h6>", "</p>", "</div>", "</section>", "</article>", "</main>",
-    "</aside>", "</header>", "</footer>", "</nav>", "</ul>", "</ol>", "</li>", "</dl>", "</dt>", "</dd>", "</table>",
-    "</caption>", "</thead>", "</tbody>", "</tfoot>", "</tr>", "</td>", "</th>", "</blockquote>", "</pre>", "</code>",
-    "</figure>", "</figcaption>", "</b>", "</strong>", "</i>", "</em>", "</u>", "</s>", "</small>", "</sub>", "</sup>",
+    "</h1>",
+    "</h2>",
+    "</h3>",
+    "</h4>",
+    "</h5>",
+    "</h6>",
+    "</p>",
+    "</div>",
+    "</section>",
+    "</article>",
+    "</main>",
+    "</aside>",
+    "</header>",
+    "</footer>",
+    "</nav>",
+    "</ul>",
+    "</ol>",
+    "</li>",
+    "</dl>",
+    "</dt>",
+    "</dd>",
+    "</table>",
+    "</caption>",
+    "</thead>",
+    "</tbody>",
+    "</tfoot>",
+    "</tr>",
+    "</td>",
+    "</th>",
+    "</blockquote>",
+    "</pre>",
+    "</code>",
+    "</figure>",
+    "</figcaption>",
+    "</b>",
+    "</strong>",
+    "</i>",
+    "</em>",
+    "</u>",
+    "</s>",
+    "</small>",
+    "</sub>",
+    "</sup>",
     "</address>",
 ];

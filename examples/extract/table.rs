@@ -50,7 +50,7 @@ fn heading(page: &Done) -> String {
 
 fn fields(result: &ExtractionResult) -> Table {
     let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY.into());
+    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED.into());
     table.set_content_arrangement(ContentArrangement::Dynamic);
     if !table.is_tty() {
         table.set_width(140);
@@ -77,7 +77,12 @@ fn fields(result: &ExtractionResult) -> Table {
             let rest = leaves[at..].iter().take_while(same).count();
             let shown = leaves[..at].iter().rev().take_while(same).count();
             if shown >= ITEMS && rest > 1 {
-                table.add_row([format!("{list}[…]"), format!("{rest} more (all with --format json)"), String::new(), String::new()]);
+                table.add_row([
+                    format!("{list}[…]"),
+                    format!("{rest} more (all with --format json)"),
+                    String::new(),
+                    String::new(),
+                ]);
                 at += rest;
             }
         }
@@ -124,10 +129,14 @@ pub(crate) fn place(evidence: &Evidence) -> String {
         Source::Derived { inputs } => {
             let inputs: Vec<&str> = inputs.iter().map(atlas_schema::JsonPointer::as_str).collect();
             format!("computed from {}", inputs.join(", "))
-        },
+        }
         _ => "elsewhere".to_owned(),
     };
-    let also = if evidence.verified.visible && !matches!(evidence.source, Source::VisibleText {}) { ", also visible" } else { "" };
+    let also = if evidence.verified.visible && !matches!(evidence.source, Source::VisibleText {}) {
+        ", also visible"
+    } else {
+        ""
+    };
     let checked = if evidence.verified.source { "" } else { ", not verified" };
     plain::short(&format!("{place}{also}{checked}"), 60)
 }

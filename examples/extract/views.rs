@@ -21,7 +21,7 @@ fn view(done: &Done, pages: &Pages) -> View {
         Place::File { path, url, .. } => {
             let bytes = std::fs::read(path).map_err(|_| "the file is not there any more".to_owned())?;
             Document::new(url.clone(), bytes)
-        },
+        }
         Place::Web { .. } => info.sha256.as_deref().and_then(|sha256| pages.kept(sha256)).ok_or(
             "this page was fetched by an earlier run, which kept its quotes only: --fresh fetches it again to show it",
         )?,

@@ -15,7 +15,8 @@ pub(crate) fn stdout(text: &str) -> Result<()> {
 
 /// Writes a file whole: to a new file beside it, which then takes its place. A failure leaves the old file as it was.
 pub(crate) fn file(path: &Path, text: &str) -> Result<()> {
-    let why = || format!("{} can't be written: check that its directory exists, has room and may be written", path.display());
+    let why =
+        || format!("{} can't be written: check that its directory exists, has room and may be written", path.display());
     // A device or a pipe can't be replaced, only written.
     if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
         let mut out = std::fs::OpenOptions::new().write(true).open(path).with_context(why)?;
