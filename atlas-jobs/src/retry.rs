@@ -33,6 +33,6 @@ impl RetryPolicy {
         let nominal = self.first.saturating_mul(1 << doublings).min(self.most);
         let half = u64::try_from(nominal.as_millis() / 2).unwrap_or(u64::MAX / 2);
         let jitter = random % half.saturating_add(1);
-        nominal - Duration::from_millis(half) + Duration::from_millis(jitter)
+        nominal.saturating_sub(Duration::from_millis(half)).saturating_add(Duration::from_millis(jitter))
     }
 }

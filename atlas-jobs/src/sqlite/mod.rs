@@ -27,8 +27,9 @@ use reader::Readers;
 use rusqlite::{Connection, OpenFlags};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use tokio::sync::watch;
 use writer::Writer;
 
 /// What a commit survives.
@@ -113,13 +114,15 @@ impl SqliteOptions {
     }
 }
 
-/// Jobs in one SQLite file. Clones share its threads; the file is closed when the last clone is dropped.
+/// Jobs in one SQLite file. Clones share its threads; once the last clone is dropped they finish what was begun and
+/// close the file, which [`close`](SqliteJobs::close) waits for.
 #[derive(Clone)]
 pub struct SqliteJobs {
     stage: Stage,
     writer: Option<Writer>,
     readers: Readers,
     waker: Arc<Waker>,
+    threads: watch::Receiver<()>,
 }
 
 impl fmt::Debug for SqliteJobs {
@@ -155,10 +158,21 @@ impl SqliteJobs {
             let rule = "the number of readers must be 1 to 64";
             return Err(StoreError::new(Kind::InvalidInput, BACKEND, "open").with_source(rule));
         }
-        let writer = if options.read_only { None } else { Some(Writer::start(writing(options)?, options.stage)?) };
+        let (alive, threads) = watch::channel(());
+        let (own, read_by) = mpsc::channel();
+        let start = |conn| Writer::start(conn, options.stage, read_by, alive.clone());
+        let writer = if options.read_only { None } else { Some(start(writing(options)?)?) };
         let connections: Result<Vec<_>, _> = (0..options.readers).map(|_| reading(options)).collect();
-        let readers = Readers::start(connections?)?;
-        Ok(Self { stage: options.stage, writer, readers, waker: Arc::new(Waker::new()) })
+        let readers = Readers::start(connections?, &own, &alive)?;
+        Ok(Self { stage: options.stage, writer, readers, waker: Arc::new(Waker::new()), threads })
+    }
+
+    /// Waits until the file is closed. Other clones keep it open: drop them first.
+    pub async fn close(self) {
+        let Self { writer, readers, mut threads, .. } = self;
+        drop((writer, readers));
+        // Nothing is ever sent: this ends when the last thread has.
+        while threads.changed().await.is_ok() {}
     }
 
     fn writer(&self, operation: &'static str) -> Result<&Writer, StoreError> {

@@ -5,7 +5,7 @@ use crate::error::{Kind, StoreError};
 use rusqlite::Connection;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 type Task = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -14,20 +14,26 @@ type Task = Box<dyn FnOnce(&Connection) + Send>;
 pub(super) struct Readers(mpsc::Sender<Task>);
 
 impl Readers {
-    /// Starts a thread per connection. They end when the last clone is dropped.
-    pub(super) fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
+    /// Starts a thread per connection. They end when the last clone is dropped, and drop their `reading` then.
+    pub(super) fn start(
+        connections: Vec<Connection>,
+        reading: &mpsc::Sender<()>,
+        alive: &watch::Sender<()>,
+    ) -> Result<Self, StoreError> {
         let (sender, tasks) = mpsc::channel::<Task>();
         let tasks = Arc::new(Mutex::new(tasks));
         for conn in connections {
-            let tasks = Arc::clone(&tasks);
+            let (tasks, reading, alive) = (Arc::clone(&tasks), reading.clone(), alive.clone());
             let thread = thread::Builder::new().name("atlas-jobs-reader".into());
             thread
                 .spawn(move || {
-                    loop {
-                        let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                        let Ok(task) = task else { return };
+                    let next = || tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    while let Ok(task) = next() {
                         task(&conn);
                     }
+                    // First the file is closed, then it is said to be.
+                    drop(conn);
+                    drop((reading, alive));
                 })
                 .map_err(|error| StoreError::new(Kind::Unavailable, BACKEND, "open").with_source(error))?;
         }

@@ -12,7 +12,7 @@ use atlas_schema::Stage;
 use rusqlite::Connection;
 use std::sync::mpsc;
 use std::thread;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// The most calls of one commit: it bounds how long the first of them waits for the last.
 const GROUP: usize = 256;
@@ -49,12 +49,24 @@ struct Task {
 pub(super) struct Writer(mpsc::Sender<Task>);
 
 impl Writer {
-    /// Starts the thread. It ends when the last clone is dropped and its queue is done.
-    pub(super) fn start(conn: Connection, stage: Stage) -> Result<Self, StoreError> {
+    /// Starts the thread. It ends when the last clone is dropped, its queue is done and `reading` has no sender left:
+    /// only a writing connection that closes last can fold the log into the file.
+    pub(super) fn start(
+        conn: Connection,
+        stage: Stage,
+        reading: mpsc::Receiver<()>,
+        alive: watch::Sender<()>,
+    ) -> Result<Self, StoreError> {
         let (sender, tasks) = mpsc::channel();
         let thread = thread::Builder::new().name("atlas-jobs-writer".into());
         thread
-            .spawn(move || serve(&conn, stage, &tasks))
+            .spawn(move || {
+                serve(&conn, stage, &tasks);
+                while reading.recv().is_ok() {}
+                // First the file is closed, then it is said to be.
+                drop(conn);
+                drop(alive);
+            })
             .map_err(|error| StoreError::new(Kind::Unavailable, BACKEND, "open").with_source(error))?;
         Ok(Self(sender))
     }
@@ -126,7 +138,9 @@ fn commit(conn: &Connection, stage: Stage, watch: &mut SilenceWatch, group: Vec<
         if conn.is_autocommit() || closed.is_err() {
             let failure = closed.err().as_ref().map_or_else(lost, Failure::new);
             roll_back(conn);
-            replies.into_iter().for_each(|reply| reply(Err(failure.clone())));
+            for reply in replies {
+                reply(Err(failure.clone()));
+            }
             return tasks.collect();
         }
     }
@@ -134,7 +148,9 @@ fn commit(conn: &Connection, stage: Stage, watch: &mut SilenceWatch, group: Vec<
     if committed.is_err() {
         roll_back(conn);
     }
-    replies.into_iter().for_each(|reply| reply(committed.clone()));
+    for reply in replies {
+        reply(committed.clone());
+    }
     Vec::new()
 }
 

@@ -27,29 +27,29 @@ pub fn apply<P: Clone>(
                 return Err(Reject::Repeated);
             }
             holds(record, epoch)?;
-            step.end(JobStatus::Completed, AuditKind::Completed, |after| {
+            Ok(step.end(JobStatus::Completed, AuditKind::Completed, |after| {
                 after.result = Some(result);
                 after.error = None;
-            })
+            }))
         }
         Command::Fail { epoch, error, retry } => {
             holds(record, epoch)?;
             at_most(&error.message, "an error message", 0, MAX_ERROR_CHARS)?;
-            step.fail(error, retry)
+            Ok(step.fail(error, retry))
         }
         Command::Release { epoch, delay } => {
             holds(record, epoch)?;
             if record.cancel_requested.is_some() {
-                return step.cancelled();
+                return Ok(step.cancelled());
             }
-            step.back(AuditKind::Released, delay, |after| after.attempt = after.attempt.saturating_sub(1))
+            Ok(step.back(AuditKind::Released, delay, |after| after.attempt = after.attempt.saturating_sub(1)))
         }
         Command::AcknowledgeCancel { epoch } => {
             holds(record, epoch)?;
             if record.cancel_requested.is_none() {
                 return Err(Reject::WrongStatus { status: record.status });
             }
-            step.cancelled()
+            Ok(step.cancelled())
         }
         Command::Cancel { reason, acknowledge_within } => step.cancel(reason, acknowledge_within),
         Command::Abandon { error } => {
@@ -57,18 +57,18 @@ pub fn apply<P: Clone>(
                 return Err(Reject::WrongStatus { status: record.status });
             }
             at_most(&error.message, "an error message", 0, MAX_ERROR_CHARS)?;
-            step.end(JobStatus::Failed, AuditKind::Failed, |after| after.error = Some(error))
+            Ok(step.end(JobStatus::Failed, AuditKind::Failed, |after| after.error = Some(error)))
         }
         Command::ExpireLease { epoch } => {
             holds(record, epoch)?;
-            step.expire()
+            Ok(step.expire())
         }
         Command::EndCancel => match &record.cancel_requested {
             Some(cancel) if record.status == JobStatus::Processing => {
                 if cancel.acknowledge_by > now {
                     return Err(Reject::NotDue);
                 }
-                step.cancelled()
+                Ok(step.cancelled())
             }
             _ => Err(Reject::WrongStatus { status: record.status }),
         },
@@ -79,12 +79,12 @@ pub fn apply<P: Clone>(
             if record.deadline.is_none_or(|deadline| deadline > now) {
                 return Err(Reject::NotDue);
             }
-            step.end(JobStatus::Timeout, AuditKind::TimedOut, |after| {
+            Ok(step.end(JobStatus::Timeout, AuditKind::TimedOut, |after| {
                 after.error = Some(JobError {
                     category: ErrorCategory::Timeout,
                     message: "the deadline of the job passed before it was done".into(),
                 });
-            })
+            }))
         }
         Command::Redrive { reason, delay } => step.redrive(reason, delay),
     }
@@ -136,16 +136,16 @@ impl<P: Clone> Step<'_, P> {
             return Err(Reject::NotDue);
         }
         let now = self.now;
-        self.write(JobStatus::Processing, AuditKind::Claimed, |after| {
+        Ok(self.write(JobStatus::Processing, AuditKind::Claimed, |after| {
             after.epoch += 1;
             after.attempt += 1;
             after.lease = Some(Lease { worker, expires_at: now.saturating_add(lease) });
             after.started_at = Some(now);
             after.progress = None;
-        })
+        }))
     }
 
-    fn fail(self, error: JobError, retry: Retry) -> Result<Applied<P>, Reject> {
+    fn fail(self, error: JobError, retry: Retry) -> Applied<P> {
         let left = self.record.attempt < self.record.max_attempts;
         match retry {
             // Who asked for a stop does not want another attempt.
@@ -155,7 +155,7 @@ impl<P: Clone> Step<'_, P> {
         }
     }
 
-    fn expire(self) -> Result<Applied<P>, Reject> {
+    fn expire(self) -> Applied<P> {
         if self.record.cancel_requested.is_some() {
             return self.cancelled();
         }
@@ -182,10 +182,12 @@ impl<P: Clone> Step<'_, P> {
         let acknowledge_by = if pending { now } else { now.saturating_add(acknowledge_within) };
         let request = CancelRequest { at: now, reason, acknowledge_by };
         if pending {
-            return self
-                .end(JobStatus::Cancelled, AuditKind::Cancelled, |after| after.cancel_requested = Some(request));
+            return Ok(
+                self.end(JobStatus::Cancelled, AuditKind::Cancelled, |after| after.cancel_requested = Some(request))
+            );
         }
-        self.write(JobStatus::Processing, AuditKind::CancelRequested, |after| after.cancel_requested = Some(request))
+        Ok(self
+            .write(JobStatus::Processing, AuditKind::CancelRequested, |after| after.cancel_requested = Some(request)))
     }
 
     fn redrive(self, reason: String, delay: Duration) -> Result<Applied<P>, Reject> {
@@ -202,21 +204,16 @@ impl<P: Clone> Step<'_, P> {
             after.started_at = None;
             // A deadline that has passed would end the job again at once.
             after.deadline = after.deadline.filter(|deadline| *deadline > now);
-        })?;
+        });
         applied.event.reason = Some(reason);
         Ok(applied)
     }
 
-    fn cancelled(self) -> Result<Applied<P>, Reject> {
+    fn cancelled(self) -> Applied<P> {
         self.end(JobStatus::Cancelled, AuditKind::Cancelled, |_| {})
     }
 
-    fn end(
-        self,
-        status: JobStatus,
-        kind: AuditKind,
-        change: impl FnOnce(&mut JobRecord<P>),
-    ) -> Result<Applied<P>, Reject> {
+    fn end(self, status: JobStatus, kind: AuditKind, change: impl FnOnce(&mut JobRecord<P>)) -> Applied<P> {
         let now = self.now;
         self.write(status, kind, |after| {
             after.lease = None;
@@ -228,12 +225,7 @@ impl<P: Clone> Step<'_, P> {
         })
     }
 
-    fn back(
-        self,
-        kind: AuditKind,
-        delay: Duration,
-        change: impl FnOnce(&mut JobRecord<P>),
-    ) -> Result<Applied<P>, Reject> {
+    fn back(self, kind: AuditKind, delay: Duration, change: impl FnOnce(&mut JobRecord<P>)) -> Applied<P> {
         let now = self.now;
         self.write(JobStatus::Pending, kind, |after| {
             after.lease = None;
@@ -244,12 +236,7 @@ impl<P: Clone> Step<'_, P> {
         })
     }
 
-    fn write(
-        self,
-        status: JobStatus,
-        kind: AuditKind,
-        change: impl FnOnce(&mut JobRecord<P>),
-    ) -> Result<Applied<P>, Reject> {
+    fn write(self, status: JobStatus, kind: AuditKind, change: impl FnOnce(&mut JobRecord<P>)) -> Applied<P> {
         let mut after = self.record.clone();
         after.status = status;
         after.version += 1;
@@ -257,6 +244,6 @@ impl<P: Clone> Step<'_, P> {
         change(&mut after);
         let event = event(&after, kind, Some(self.record.status), self.actor, self.now);
         let outbox = follow(&after, &event);
-        Ok(Applied { record: after, event, outbox })
+        Applied { record: after, event, outbox }
     }
 }

@@ -118,6 +118,7 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
 /// What a store can do beyond the contract, and up to which size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is an ability of its own, not a state")]
 pub struct Capabilities {
     /// Jobs survive the end of the process.
     pub durable: bool,

@@ -163,7 +163,7 @@ impl Loop<'_> {
     fn settle(&mut self, exchanged: Exchanged, asked: &[(JobId, u64)]) {
         let acks = std::mem::take(&mut self.acks);
         for (ack, outcome) in acks.into_iter().zip(exchanged.acks) {
-            self.count(ack, outcome);
+            self.count(&ack, outcome);
         }
         for ((job, epoch), outcome) in asked.iter().zip(exchanged.held) {
             let running = self.running.values_mut().find(|running| running.job == *job && running.epoch == *epoch);
@@ -223,7 +223,7 @@ impl Loop<'_> {
         self.acks.push(Ack { job: running.job, epoch: running.epoch, action });
     }
 
-    fn count(&mut self, ack: Ack, outcome: AckOutcome) {
+    fn count(&mut self, ack: &Ack, outcome: AckOutcome) {
         let report = &mut self.report;
         match outcome {
             AckOutcome::Applied { status, .. } => match (&ack.action, status) {
@@ -241,7 +241,7 @@ impl Loop<'_> {
                 if failed {
                     report.lost += 1;
                 } else {
-                    self.acks.push(refused(&ack, &reject));
+                    self.acks.push(refused(ack, &reject));
                 }
             }
         }

@@ -1,3 +1,14 @@
 //! The promises of atlas-jobs, through its public API.
 
+// Helpers of tests may unwrap as tests may: a failed expectation is the message.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod crash;
+mod files;
+mod manager;
+mod model;
+mod pieces;
+mod state;
 mod stores;
+mod weak_spots;
+mod worker;

@@ -4,7 +4,7 @@ use atlas_jobs::{JobStore, MemoryJobs};
 use atlas_schema::Stage;
 use std::sync::Arc;
 
-async fn memory() -> Arc<dyn JobStore> {
+pub(crate) async fn memory() -> Arc<dyn JobStore> {
     Arc::new(MemoryJobs::new(Stage::Dev))
 }
 
@@ -15,7 +15,7 @@ mod memory_store {
 }
 
 #[cfg(feature = "sqlite")]
-async fn sqlite() -> Arc<dyn JobStore> {
+pub(crate) async fn sqlite() -> Arc<dyn JobStore> {
     // The folder goes when the process does: a test's file must outlast the function that made it.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
     let options = atlas_jobs::sqlite::SqliteOptions::new(folder.join("jobs.db"), Stage::Dev)
