@@ -8,6 +8,7 @@ mod jsonld;
 mod lenient;
 mod meta;
 mod microdata;
+pub mod tables;
 mod tree;
 
 use crate::page::{NodeId, Page};
