@@ -15,6 +15,7 @@ mod page_hostile;
 mod page_properties;
 mod page_text;
 mod page_tree;
+mod tables;
 mod value_date;
 mod value_duration;
 mod value_money;

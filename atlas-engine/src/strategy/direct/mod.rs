@@ -7,6 +7,7 @@ mod choose;
 mod flatten;
 mod headed;
 mod map;
+mod tabular;
 mod vocabulary;
 mod want;
 
@@ -30,6 +31,9 @@ impl Direct {
     /// Drafts records: pure, bounded by the page's size.
     pub fn draft(task: &Task<'_>) -> Draft {
         let shape = task.shape;
+        if tabular::wanted(shape) {
+            return Draft { records: tabular::records(task.reading.page(), shape), ..Draft::default() };
+        }
         let wanted = want::wanted_type(shape);
         let title = shape.node(shape.root()).title.as_deref().unwrap_or("");
         let kinds = super::words(title);

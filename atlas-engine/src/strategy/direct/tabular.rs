@@ -1,0 +1,79 @@
+//! Tables as records: one a data table, each text with its place.
+
+use super::super::DraftRecord;
+use crate::facts::tables::{Grid, Quoted, tables};
+use crate::page::Page;
+use crate::shape::Shape;
+use atlas_schema::{Evidence, JsonPointer, Source, Span, Verified};
+use serde_json::{Map, Value};
+
+/// The `kind` in a schema's `x-atlas` keyword that asks for tables.
+const KIND: &str = "table";
+
+/// Whether the schema's records are tables.
+pub(super) fn wanted(shape: &Shape) -> bool {
+    shape.node(shape.root()).hints.kind.as_deref() == Some(KIND)
+}
+
+/// One record for each table that holds data, with the fields `caption`, `header` and `rows` as far as the schema has them.
+pub(super) fn records(page: &Page, shape: &Shape) -> Vec<DraftRecord> {
+    let has = |name: &str| shape.fields(shape.root()).iter().any(|field| field.name == name);
+    let wants = Wants { caption: has("caption"), header: has("header"), rows: has("rows") };
+    tables(page).iter().filter(|grid| grid.is_data).map(|grid| record(page, grid, &wants)).collect()
+}
+
+#[allow(clippy::struct_excessive_bools)] // One for each field of the record.
+struct Wants {
+    caption: bool,
+    header: bool,
+    rows: bool,
+}
+
+fn record(page: &Page, grid: &Grid, wants: &Wants) -> DraftRecord {
+    let record = grid.record(page);
+    let mut draft = DraftRecord::default();
+    let mut map = Map::new();
+    let root = JsonPointer::root();
+    if let Some(caption) = record.caption.filter(|_| wants.caption) {
+        map.insert("caption".into(), text(page, grid, caption, &root.key("caption"), &mut draft));
+    }
+    let list = |texts: Vec<Quoted>, at: &JsonPointer, draft: &mut DraftRecord| {
+        let texts = texts.into_iter().enumerate();
+        texts.map(|(index, quoted)| text(page, grid, quoted, &at.index(index), draft)).collect::<Vec<_>>()
+    };
+    if wants.header && grid.header_rows > 0 {
+        let header = list(record.header, &root.key("header"), &mut draft);
+        map.insert("header".into(), Value::Array(header));
+    }
+    if wants.rows {
+        let at = root.key("rows");
+        let rows = record.rows.into_iter().enumerate();
+        let rows: Vec<Value> = rows.map(|(index, row)| Value::Array(list(row, &at.index(index), &mut draft))).collect();
+        map.insert("rows".into(), Value::Array(rows));
+    }
+    draft.data = Value::Object(map);
+    draft
+}
+
+/// A text as a value, its evidence noted. An empty one is seen too: nothing stands in its cell.
+fn text(page: &Page, grid: &Grid, quoted: Quoted, at: &JsonPointer, draft: &mut DraftRecord) -> Value {
+    let node = quoted.node.unwrap_or(grid.node);
+    let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    let mut spans: Vec<Span> =
+        quoted.spans.iter().map(|span| Span { start: offset(span.start), end: offset(span.end) }).collect();
+    if spans.is_empty() {
+        let start = offset(page.text_range(node).start);
+        spans.push(Span { start, end: start });
+    }
+    let evidence = Evidence {
+        source: Source::VisibleText {},
+        document: 0,
+        node: Some(node.index()),
+        spans,
+        quote: quoted.text.clone(),
+        transform: None,
+        verified: Verified::default(),
+    };
+    draft.evidence.push((at.clone(), evidence));
+    Value::String(quoted.text)
+}
