@@ -23,7 +23,7 @@ pub(super) fn find(page: &Page) -> Vec<Range<usize>> {
     marks
 }
 
-/// Classes of elements that hold a cell's sort key, not its text: the wiki engine MediaWiki's, and usual spellings.
+/// Classes of elements that hold a cell's sort key, not its text: the common wiki engine's, and usual spellings.
 const SORT_KEYS: [&str; 4] = ["sortkey", "sort-key", "sort_key", "sortKey"];
 
 /// A raised text of brackets around a number, a letter or a short word, or such a number or letter that links into the page.
