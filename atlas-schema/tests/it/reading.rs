@@ -1,5 +1,6 @@
 //! What strict reading refuses, what it reads in another spelling, and what its reports may say.
 
+use crate::generate::Rng;
 use crate::samples::{alert, evidence, job, record, request, result, with, without};
 use atlas_schema::read::{self, FaultKind, Faults, MAX_BYTES, MAX_DEPTH, Record};
 use atlas_schema::{Alert, Evidence, ExtractionJob, ExtractionRequest, ExtractionResult, JobRecord};
@@ -278,7 +279,8 @@ fn a_hostile_key_neither_breaks_a_log_line_nor_fills_it() {
     let faults = read::validate::<Alert>(&with(alert(), "/a\r\nb\u{1b}[31m", json!(1))).unwrap_err();
     assert!(faults.to_string().chars().all(|c| !c.is_control()), "{faults:?}");
     let long = with(alert(), &format!("/{}", "k".repeat(1_000_000)), json!(1));
-    assert!(read::validate::<Alert>(&long).unwrap_err().to_string().len() < 300);
+    let shown = read::validate::<Alert>(&long).unwrap_err().to_string();
+    assert!(shown.len() < 300 && shown.contains("kkk\u{2026}`"), "{shown}");
     let twice = format!("{{\"data\":[{{\"{0}\":1,\"{0}\":2}}],\"success\":true}}", "k".repeat(1_000_000));
     let report = read::from_slice::<ExtractionResult>(twice.as_bytes()).unwrap_err();
     assert!(report.to_string().len() < 300);
@@ -316,6 +318,36 @@ fn bytes_that_are_not_one_json_document_in_utf8_are_refused() {
     for bad in [&b"\"\xff\""[..], b"{\"a\":\"\xed\xa0\x80\"}", b"\xff\xfe{\0}\0", b"\x80"] {
         assert_eq!(faults::<ExtractionRequest>(bad), at("", FaultKind::Encoding));
     }
+}
+
+#[test]
+fn spoilt_bytes_are_a_record_or_faults_and_what_is_read_is_written_back() {
+    const MARKS: &[u8] = b"\"{}[]:,0-eE.\\u\n t";
+    let mut rng = Rng(20_261_121);
+    let (mut read, mut refused) = (0, 0);
+    for sample in [bytes(&job()), bytes(&result())] {
+        for _ in 0..20_000 {
+            let mut text = sample.clone();
+            for _ in 0..=rng.below(3) {
+                let at = rng.below(text.len());
+                match rng.below(4) {
+                    0 => text[at] = u8::try_from(rng.below(256)).unwrap(),
+                    1 => text[at] = MARKS[rng.below(MARKS.len())],
+                    2 => text.insert(at, text[at]),
+                    _ => text.truncate(at.max(1)),
+                }
+            }
+            match read::from_slice::<ExtractionResult>(&text) {
+                Ok(record) => {
+                    let once = read::to_canonical_vec(&record).unwrap();
+                    assert_eq!(read::from_slice::<ExtractionResult>(&once).unwrap(), record);
+                    read += 1;
+                }
+                Err(faults) => refused += usize::from(faults.total() > 0),
+            }
+        }
+    }
+    assert!(read > 200 && refused > 20_000, "{read} {refused}");
 }
 
 #[test]

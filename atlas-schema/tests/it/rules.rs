@@ -164,6 +164,31 @@ fn success_without_data_from_the_page_is_refused() {
 }
 
 #[test]
+fn evidence_points_as_rfc_6901_says() {
+    let listed = with(result(), "/data", json!([{"name": "Soup", "a/b~c": [1, 2], "": {"-": 0}}]));
+    for (pointer, there) in [
+        ("", true),
+        ("/0", true),
+        ("/0/a~1b~0c/1", true),
+        ("/0//-", true),
+        ("/00", false),
+        ("/+0", false),
+        ("/-", false),
+        ("/0/a~1b~0c/2", false),
+        ("/0/a~1b~0c/-", false),
+        ("/0/name/0", false),
+        ("/0/a", false),
+        ("/1", false),
+    ] {
+        let mut listed = listed.clone();
+        listed["evidence"][pointer] = json!([evidence()]);
+        let expected = if there { vec![] } else { vec![Rule::EvidenceHasValue] };
+        let rules: Vec<_> = broken::<ExtractionResult>(&listed).into_iter().map(|(_, rule)| rule).collect();
+        assert_eq!(rules, expected, "{pointer:?}");
+    }
+}
+
+#[test]
 fn a_result_that_names_a_strategy_that_did_not_run_is_refused() {
     let found = broken::<ExtractionResult>(&with(result(), "/strategy", json!("unified_extractor")));
     assert_eq!(found, [("/strategy".to_owned(), Rule::StrategyWasUsed)]);
