@@ -41,7 +41,13 @@ pub(crate) fn all(steps: &mut Steps, seconds: u64) -> Result<()> {
             if seeds.is_dir() {
                 program.arg(seeds);
             }
-            program.args(["-close_fd_mask=1", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]);
+            program.args([
+                "-close_fd_mask=1",
+                "-timeout=10",
+                "-rss_limit_mb=2048",
+                "-print_final_stats=1",
+                "-verbosity=0",
+            ]);
             run(program.arg(format!("-max_total_time={seconds}")))
         })?;
     }
