@@ -63,11 +63,11 @@ pub(super) fn read_texts(map: &mut Map<String, Value>) -> Result<Vec<&'static st
     Ok(read)
 }
 
-/// The record without its secrets and where they were, for a quarantine; `None` if it had none or can't be read.
+/// The record with null for its secrets and where they were, for a quarantine; `None` if it had none or can't be read.
 pub(super) fn without_secrets(bytes: &[u8]) -> Option<(Vec<u8>, Vec<JsonPointer>)> {
     let mut map = open(bytes, &mut Trace::default()).ok()?.map;
     let texts = read_texts(&mut map).ok()?;
-    let removed = secrets::remove(&mut map);
+    let removed = secrets::blank(&mut map);
     for key in texts {
         if let Some(value) = map.get_mut(key) {
             *value = Value::String(value.to_string());

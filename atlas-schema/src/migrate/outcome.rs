@@ -40,6 +40,7 @@ impl Migration {
 /// Pointers in `notes`, `side` and `removed_secrets` point into the legacy record as it reads with its `DynamoDB` types taken
 /// off and its JSON texts opened: `/params/maxPages` also where `params` was a string holding JSON.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Migrated {
     /// The job. Its JSON passes the strict reading rules: see [`read`](crate::read).
     pub job: ExtractionJob,
@@ -55,13 +56,14 @@ pub struct Migrated {
     pub removed_secrets: Vec<JsonPointer>,
 }
 
-/// A record that could not become a job.
+/// A record that could not become a job. Migrating `original` gives the same reason again.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Quarantined {
     /// Why.
     pub reason: QuarantineReason,
-    /// The record: byte for byte as given, unless secrets were found; then JSON of the record without them, with
-    /// `DynamoDB` types taken off.
+    /// The record: byte for byte as given, unless secrets were found; then JSON of the record with null in
+    /// their places, with `DynamoDB` types taken off.
     pub original: Vec<u8>,
     /// Whether `original` may be stored and shown like any record.
     pub secrets: Secrets,

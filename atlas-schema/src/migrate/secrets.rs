@@ -1,7 +1,7 @@
 //! Secrets: found by the name of their key or by their form, removed, and reported by place only.
 //!
-//! What a page said (`data`, `partialResults`, `htmlContent`) is not searched: a field named `token` there is a finding,
-//! not a credential. JSON Schemas in params are not either: they describe a field named `password`, they hold none.
+//! What a page said (`data`, `result.data`, `partialResults`, `htmlContent`) is not searched: a field named `token` there is
+//! a finding, not a credential. JSON Schemas are not either: they describe a field named `password`, they hold none.
 
 use crate::pointer::JsonPointer;
 use serde_json::{Map, Value};
@@ -9,10 +9,19 @@ use std::borrow::Cow;
 
 /// Removes every secret and returns where they stood.
 pub(super) fn remove(map: &mut Map<String, Value>) -> Vec<JsonPointer> {
-    let mut search = Search { path: String::new(), removed: Vec::new() };
+    search(map, false)
+}
+
+/// Puts null in the place of every secret, so that the record keeps its shape, and returns where they stood.
+pub(super) fn blank(map: &mut Map<String, Value>) -> Vec<JsonPointer> {
+    search(map, true)
+}
+
+fn search(map: &mut Map<String, Value>, blank: bool) -> Vec<JsonPointer> {
+    let mut search = Search { path: String::new(), removed: Vec::new(), blank };
     // The function's first writer stored the first eight characters of the caller's API key as the user.
-    if map.get("userId").is_some_and(Value::is_string) {
-        map.remove("userId");
+    if let Some(user @ Value::String(_)) = map.get_mut("userId") {
+        *user = Value::Null;
         search.removed.push(JsonPointer::root().key("userId"));
     }
     search.object(map, Where::Record);
@@ -30,6 +39,7 @@ enum Where {
 struct Search {
     path: String,
     removed: Vec<JsonPointer>,
+    blank: bool,
 }
 
 impl Search {
@@ -39,17 +49,19 @@ impl Search {
             self.push(key);
             let keep = self.entry(key, value, place);
             if !keep {
+                *value = Value::Null;
                 self.report();
             }
             self.path.truncate(length);
-            keep
+            keep || self.blank
         });
     }
 
     /// Whether the entry stays.
     fn entry(&mut self, key: &str, value: &mut Value, place: Where) -> bool {
         let name = plain_name(key);
-        if matches!(&*name, "data" | "partialresults" | "htmlcontent" | "outputschema" | "schema") {
+        let said_by_page = matches!(self.path.as_str(), "/data" | "/result/data" | "/partialResults" | "/htmlContent");
+        if said_by_page || matches!(&*name, "outputschema" | "schema") {
             return true;
         }
         if is_secret_name(&name) && holds_something(value) {

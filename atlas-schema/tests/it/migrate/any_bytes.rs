@@ -3,7 +3,7 @@
 //! `ATLAS_CASES` sets the number of cases per property (default 10 000).
 
 use super::{bytes_of, fixtures};
-use atlas_schema::migrate::{Migrated, Migration, Secrets, Shape, migrate};
+use atlas_schema::migrate::{Migrated, Migration, Secrets, Shape, SideRecord, migrate};
 use atlas_schema::{ExtractionJob, JsonPointer, read};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -28,12 +28,14 @@ fn holds(bytes: &[u8]) {
             assert_eq!(bytes_of(&again.job), canonical);
             if let Some(side) = &done.side {
                 let text = serde_json::to_vec(side).unwrap();
-                assert_eq!(&serde_json::from_slice::<atlas_schema::migrate::SideRecord>(&text).unwrap(), side);
+                assert_eq!(&serde_json::from_slice::<SideRecord>(&text).unwrap(), side);
             }
             accounted(bytes, done);
         }
         Migration::Quarantined(held) => {
             assert!(held.original == bytes || matches!(held.secrets, Secrets::Removed(_)));
+            let again = migrate(&held.original);
+            assert_eq!(again.quarantined().map(|held| &held.reason), Some(&held.reason));
         }
     }
 }

@@ -256,6 +256,11 @@ fn what_a_page_said_is_not_taken_for_a_secret() {
     let done = migrated(old(json!({"status": "done", "result": result})));
     assert_eq!(done.job.result.unwrap().data, [json!({"token": "A1", "password": "8 characters"})]);
     assert_eq!(done.removed_secrets, []);
+    // A log line is not a page.
+    let log =
+        json!([{"timestamp": 1_757_000_000_000_i64, "level": "info", "message": "x", "data": {"apiKey": "k-secret"}}]);
+    let done = migrated(old(json!({"logs": log})));
+    assert_eq!(done.removed_secrets, [pointer("/logs/0/data/apiKey")]);
 }
 
 #[test]
