@@ -15,7 +15,7 @@ use std::{
 const MAX_VALUE: usize = 8192;
 const PREFIX: &str = "ATLAS_";
 /// Read by the project's own tests, never by a program.
-const TOOL_VARIABLES: &[&str] = &["ATLAS_BLESS", "ATLAS_CASES", "ATLAS_CI_CACHE"];
+const TOOL_VARIABLES: &[&str] = &["ATLAS_BLESS", "ATLAS_CASES", "ATLAS_CI_CACHE", "ATLAS_SEED"];
 
 /// A named layer of raw settings.
 #[derive(Clone)]
