@@ -2,11 +2,8 @@
 
 use async_trait::async_trait;
 use atlas_engine::fetch::{Document, FetchError, FetchRequest, Fetcher, FileFetcher, HttpFetcher, Kind};
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use crate::source::hex;
 
 /// Pages from the web that are kept in memory for the report, at most: more are left out of it, with a word.
 const KEPT_BYTES: usize = 256 * 1024 * 1024;
@@ -16,15 +13,15 @@ const KEPT_BYTES: usize = 256 * 1024 * 1024;
 pub(crate) struct Pages {
     pub(crate) files: FileFetcher,
     pub(crate) web: HttpFetcher,
-    /// Fetched documents by the hash of their bytes, while `keep` is on.
+    /// Fetched documents by their final address, while `keep` is on.
     pub(crate) kept: Arc<Mutex<HashMap<String, Document>>>,
     pub(crate) keep: bool,
 }
 
 impl Pages {
-    /// A fetched document, by the hash that the result names.
-    pub(crate) fn kept(&self, sha256: &str) -> Option<Document> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(sha256).cloned()
+    /// A fetched document, by the address that the result names.
+    pub(crate) fn kept(&self, url: &str) -> Option<Document> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(url).cloned()
     }
 }
 
@@ -38,7 +35,7 @@ impl Fetcher for Pages {
                 if self.keep {
                     let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
                     if kept.values().map(|document| document.bytes.len()).sum::<usize>() < KEPT_BYTES {
-                        kept.insert(hex(&Sha256::digest(&document.bytes)), document.clone());
+                        kept.insert(document.url.to_string(), document.clone());
                     }
                 }
                 Ok(document)

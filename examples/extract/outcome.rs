@@ -125,12 +125,12 @@ impl Sums {
         let more = [(self.partial, "of them partial"), (self.failed, "without"), (self.waiting, "waiting")];
         counts.extend(more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
         format!(
-            "{} pages: {}. {} values in {} records: {} verified in their source, {} in visible text.\n\
+            "{}: {}. {} in {}: {} verified in their source, {} in visible text.\n\
              {:.2} s, cost ${cost}. Jobs and results are in {db}{}.",
-            self.pages,
+            count(self.pages, "page"),
             counts.join(", "),
-            self.values,
-            self.records,
+            count(self.values, "value"),
+            count(self.records, "record"),
             percent(self.verified, self.values),
             percent(self.visible, self.values),
             spent.as_secs_f64(),
@@ -141,6 +141,11 @@ impl Sums {
             },
         )
     }
+}
+
+/// `1 page`, `2 pages`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Whole percents, rounded down: 100 % means all.

@@ -54,7 +54,8 @@ fn section(at: usize, page: &Done, view: Option<&View>, next_id: &mut usize, bod
         let _ = write!(body, "<p class=\"problem\">{}</p>", plain::html(problem));
     }
     if let Some(result) = page.data() {
-        let mut links = Links { next_id, seen: Vec::new(), unseen: Vec::new() };
+        let text = view.and_then(|view| view.as_ref().ok()).map_or("", Page::text);
+        let mut links = Links { next_id, text, seen: Vec::new(), unseen: Vec::new() };
         let values = values(result, &mut links);
         let Links { seen, unseen, .. } = links;
         let source = match view {
@@ -80,6 +81,8 @@ fn section(at: usize, page: &Done, view: Option<&View>, next_id: &mut usize, bod
 /// The quotes of one page, as they get their anchors.
 struct Links<'n, 'r> {
     next_id: &'n mut usize,
+    /// The page's visible text.
+    text: &'n str,
     seen: Vec<Quote>,
     unseen: Vec<(usize, &'r Evidence)>,
 }
@@ -95,6 +98,23 @@ impl<'r> Links<'_, 'r> {
             self.unseen.push((id, evidence));
         }
         id
+    }
+
+    /// Where a reader sees a text that was quoted from elsewhere, word for word. For the eye only: the evidence is what
+    /// the result says.
+    fn in_sight(&mut self, text: &str) -> Option<usize> {
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if words.chars().filter(|c| c.is_alphanumeric()).count() < 3 {
+            return None;
+        }
+        let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+        let start = self.text.match_indices(&words).map(|(start, _)| start).take(1000).find(|start| {
+            edge(self.text[..*start].chars().next_back()) && edge(self.text[start + words.len()..].chars().next())
+        })?;
+        let id = *self.next_id;
+        *self.next_id += 1;
+        self.seen.push(Quote { id, spans: vec![start..start + words.len()] });
+        Some(id)
     }
 }
 
@@ -112,7 +132,7 @@ fn values<'r>(result: &'r ExtractionResult, links: &mut Links<'_, 'r>) -> String
             None => text,
         };
         let mut places = best.map_or_else(|| "<span class=\"bad\">no evidence</span>".into(), place);
-        for other in evidence.iter().filter(|other| best.is_none_or(|best| !std::ptr::eq(*other, best))).take(3) {
+        for other in evidence.iter().filter(|other| best.is_none_or(|best| *other != best)).take(3) {
             let _ =
                 write!(places, "<br><a href=\"#q{}\">{}</a>", links.anchor(other), plain::html(&table::place(other)));
         }

@@ -10,15 +10,15 @@ use crate::outcome::{Done, State};
 use crate::progress::Progress;
 use crate::source::{Place, Source, hex};
 use crate::store;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use atlas_config::egress::EgressPolicy;
 use atlas_engine::Engine;
 use atlas_engine::fetch::{FileFetcher, HttpFetcher};
 use atlas_engine::handler::ExtractHandler;
 use atlas_jobs::store::JobRef;
-use atlas_jobs::{Accepted, JobManager, ManagerError, Worker, WorkerError};
+use atlas_jobs::{Accepted, JobManager, JobSpec, ManagerError, Worker, WorkerError};
 use atlas_schema::{
-    ExtractionRequest, ExtractionResult, IdempotencyKey, JobId, JobKind, JobRecord, JobStatus, QueueName, Usd,
+    ErrorCategory, ExtractionRequest, ExtractionResult, IdempotencyKey, JobId, JobKind, JobRecord, JobStatus, QueueName, Usd,
 };
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, VecDeque};
@@ -81,11 +81,14 @@ pub(crate) fn cost(done: &[Done]) -> String {
 /// Enqueues, runs and reads back.
 pub(crate) async fn all(args: &Args, sources: Vec<Source>, pages: Arc<Pages>) -> Result<Finished> {
     let manager = store::open(&args.db).await?;
-    let enqueued = enqueue(args, &sources, &manager).await?;
+    let stop = listen();
+    let enqueued = enqueue(args, &sources, &manager, &stop).await?;
     let queues: BTreeSet<QueueName> = enqueued.iter().filter_map(Enqueued::waits_in).collect();
-    let interrupted = if queues.is_empty() { false } else { work(args, &enqueued, queues, &manager, pages).await? };
+    if !queues.is_empty() && !stop.is_cancelled() {
+        work(args, &enqueued, queues, &manager, pages, &stop).await?;
+    }
     let done = read_back(args, sources, enqueued, &manager).await?;
-    Ok(Finished { done, interrupted })
+    Ok(Finished { done, interrupted: stop.is_cancelled() })
 }
 
 /// A page's place among the jobs.
@@ -107,25 +110,80 @@ impl Enqueued {
     }
 }
 
-async fn enqueue(args: &Args, sources: &[Source], manager: &JobManager) -> Result<Vec<Enqueued>> {
+/// Enqueues in batches; stops early, with the rest as it was, when interrupted.
+async fn enqueue(args: &Args, sources: &[Source], manager: &JobManager, stop: &CancellationToken) -> Result<Vec<Enqueued>> {
     let queue = queue_of(sources)?;
     let fresh = if args.fresh { format!("{:?}", SystemTime::now()) } else { String::new() };
     let mut enqueued = Vec::with_capacity(sources.len());
-    for source in sources {
-        enqueued.push(match &source.place {
-            Place::Unusable { problem } => Enqueued::Not { problem: problem.clone() },
-            Place::File { url, sha256, published, .. } => {
-                let mut request = ExtractionRequest::new(url.as_str(), source.shape.schema.clone());
-                request.base_url = published.as_ref().map(ToString::to_string);
-                one(args, request, &[sha256, &fresh], &queue, manager).await?
-            }
-            Place::Web { url } => {
-                let request = ExtractionRequest::new(url.as_str(), source.shape.schema.clone());
-                one(args, request, &[&fresh], &queue, manager).await?
-            }
-        });
+    for batch in sources.chunks(CHUNK) {
+        if stop.is_cancelled() {
+            let problem = "not begun: interrupted before its job was made";
+            enqueued.extend(batch.iter().map(|_| Enqueued::Not { problem: problem.into() }));
+            continue;
+        }
+        let mut specs = Vec::new();
+        for source in batch {
+            specs.extend(spec(args, source, &fresh, &queue)?);
+        }
+        let accepted = manager.enqueue_many(specs).await.map_err(|error| failed(error, args))?;
+        let mut accepted = accepted.into_iter();
+        for source in batch {
+            enqueued.push(match (&source.place, source.url().and_then(|_| accepted.next())) {
+                (Place::Unusable { problem }, _) => Enqueued::Not { problem: problem.clone() },
+                (_, Some(accepted)) => resume(args, accepted, &queue, manager).await?,
+                (_, None) => bail!("the job database answered for fewer pages than it was given: run again"),
+            });
+        }
     }
     Ok(enqueued)
+}
+
+/// The job of a page; none for a page that can't be used.
+fn spec(args: &Args, source: &Source, fresh: &str, queue: &QueueName) -> Result<Option<JobSpec>> {
+    let Some(url) = source.url() else { return Ok(None) };
+    let mut request = ExtractionRequest::new(url.as_str(), source.shape.schema.clone());
+    request.timeout_ms = args.timeout.saturating_mul(1000);
+    let mut bytes = "";
+    if let Place::File { sha256, published, .. } = &source.place {
+        bytes = sha256;
+        request.base_url = published.as_ref().map(ToString::to_string);
+    }
+    let mut hash = Sha256::new();
+    hash.update(env!("CARGO_PKG_VERSION"));
+    hash.update(serde_json::to_vec(&request)?);
+    for part in [bytes, fresh] {
+        hash.update([0]);
+        hash.update(part);
+    }
+    let key = IdempotencyKey::new(format!("extract:{}", hex(&hash.finalize())))?;
+    let spec = ExtractHandler::job(&request)?.with_max_attempts(3).with_queue(queue.clone());
+    Ok(Some(spec.with_idempotency_key(key)))
+}
+
+/// What there is to do for a job: nothing if it was done before; a failed one goes round again.
+async fn resume(
+    args: &Args,
+    accepted: Result<Accepted, ManagerError>,
+    queue: &QueueName,
+    manager: &JobManager,
+) -> Result<Enqueued> {
+    let job = match accepted {
+        Ok(Accepted::Created(job)) => return Ok(Enqueued::Now { job, queue: queue.clone() }),
+        // The same page was part of another call: its job waits in that call's queue.
+        Ok(Accepted::Existing(job)) | Err(ManagerError::Conflict { existing: job, differs: "queue" }) => job,
+        Err(ManagerError::Rejected(reject)) => return Ok(Enqueued::Not { problem: reject.to_string() }),
+        Err(error) => return Err(failed(error, args)),
+    };
+    let record = read(args, &[job], manager).await?.pop().flatten();
+    let record = record.context("a job vanished from the database: run again")?;
+    if record.status == JobStatus::Completed {
+        return Ok(Enqueued::Before { job });
+    }
+    if record.status.is_terminal() {
+        // It failed then; whatever was in the way may be gone.
+        manager.redrive(job, "asked for again").await.map_err(|error| failed(error, args))?;
+    }
+    Ok(Enqueued::Now { job, queue: record.queue })
 }
 
 /// A queue of this call's own: the same pages and shapes give the same name.
@@ -140,50 +198,15 @@ fn queue_of(sources: &[Source]) -> Result<QueueName> {
     Ok(QueueName::new(format!("extract-{}", &hex(&hash.finalize())[..16]))?)
 }
 
-async fn one(
-    args: &Args,
-    mut request: ExtractionRequest,
-    parts: &[&str],
-    queue: &QueueName,
-    manager: &JobManager,
-) -> Result<Enqueued> {
-    request.timeout_ms = args.timeout.saturating_mul(1000);
-    let mut hash = Sha256::new();
-    hash.update(env!("CARGO_PKG_VERSION"));
-    hash.update(serde_json::to_vec(&request)?);
-    for part in parts {
-        hash.update([0]);
-        hash.update(part);
-    }
-    let key = IdempotencyKey::new(format!("extract:{}", hex(&hash.finalize())))?;
-    let spec = ExtractHandler::job(&request)?.with_max_attempts(3).with_queue(queue.clone()).with_idempotency_key(key);
-    let job = match manager.enqueue(spec).await {
-        Ok(Accepted::Created(job)) => return Ok(Enqueued::Now { job, queue: queue.clone() }),
-        // The same page was part of another call: its job waits in that call's queue.
-        Ok(Accepted::Existing(job)) | Err(ManagerError::Conflict { existing: job, differs: "queue" }) => job,
-        Err(ManagerError::Rejected(reject)) => return Ok(Enqueued::Not { problem: reject.to_string() }),
-        Err(error) => return Err(failed(error, args)),
-    };
-    let record = manager.get(job).await.map_err(|error| store::explain(&error, &args.db))?;
-    let record = record.context("a job vanished from the database: run again")?;
-    if record.status == JobStatus::Completed {
-        return Ok(Enqueued::Before { job });
-    }
-    if record.status.is_terminal() {
-        // It failed then; whatever was in the way may be gone.
-        manager.redrive(job, "asked for again").await.map_err(|error| failed(error, args))?;
-    }
-    Ok(Enqueued::Now { job, queue: record.queue })
-}
-
-/// Runs a worker until every job has an end. Says whether it was interrupted before that.
+/// Runs a worker until every job has an end, or until `interrupt` fires.
 async fn work(
     args: &Args,
     enqueued: &[Enqueued],
     queues: BTreeSet<QueueName>,
     manager: &JobManager,
     pages: Arc<Pages>,
-) -> Result<bool> {
+    interrupt: &CancellationToken,
+) -> Result<()> {
     let engine = Engine::builder().fetcher(pages).build().context("the engine can't be made")?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let concurrency = args.concurrency.map_or(cores, usize::from);
@@ -203,8 +226,8 @@ async fn work(
         async move { worker.run(stop).await }
     });
     let ended = tokio::select! {
-        ended = ends(args, enqueued, manager) => ended.map(|()| false),
-        signal = interrupted() => signal.map(|()| true),
+        ended = ends(args, enqueued, manager) => ended,
+        () = interrupt.cancelled() => Ok(()),
         // It ends by itself only when the store does not answer any more.
         result = &mut running => {
             let error = result.map_err(anyhow::Error::from).and_then(|result| result.map_err(anyhow::Error::from));
@@ -215,12 +238,7 @@ async fn work(
         },
     };
     stop.cancel();
-    let finish = async { running.await.map_err(anyhow::Error::from)?.map_err(|error| worker_failed(error, args)) };
-    tokio::select! {
-        finished = finish => { finished?; },
-        // A second interruption does not wait: the leases run out by themselves.
-        signal = interrupted() => signal?,
-    }
+    running.await?.map_err(|error| worker_failed(error, args))?;
     ended
 }
 
@@ -258,8 +276,25 @@ async fn read(args: &Args, jobs: &[JobId], manager: &JobManager) -> Result<Vec<O
     manager.store().get(references).await.map_err(|error| store::explain(&error, &args.db))
 }
 
-/// Waits for Ctrl-C, or for the polite signal to end.
-async fn interrupted() -> Result<()> {
+/// Fires at the first Ctrl-C or polite signal to end. The second does not wait: leases run out by themselves.
+fn listen() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let fires = stop.clone();
+    tokio::spawn(async move {
+        if let Err(error) = interrupted().await {
+            eprintln!("note: Ctrl-C ends this run at once ({error}); a later run resumes it all the same");
+            return;
+        }
+        eprintln!("Stopping: pages under way get {} seconds. Ctrl-C again stops at once.", GRACE.as_secs());
+        fires.cancel();
+        if interrupted().await.is_ok() {
+            std::process::exit(i32::from(crate::INTERRUPTED));
+        }
+    });
+    stop
+}
+
+async fn interrupted() -> std::io::Result<()> {
     #[cfg(unix)]
     {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

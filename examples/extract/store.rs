@@ -1,7 +1,7 @@
 //! The job database: opening it, and saying what to do when that fails.
 
 use anyhow::{Result, anyhow};
-use atlas_jobs::{JobManager, SqliteJobs, StoreError};
+use atlas_jobs::{JobManager, Kind, SqliteJobs, StoreError};
 use atlas_schema::Stage;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,15 @@ pub(crate) async fn open(path: &Path) -> Result<JobManager> {
     Ok(JobManager::new(Arc::new(store))?)
 }
 
-/// A store's failure with the database's name: the advice is in the kind.
+/// A store's failure with the database's name. SQLite says little about a file it can't open; the folder tells more.
 pub(crate) fn explain(error: &StoreError, path: &Path) -> anyhow::Error {
-    anyhow!("the job database {}: {}", path.display(), error.kind().advice())
+    let advice = match error.kind() {
+        Kind::Unavailable if path.is_dir() => "it is a directory: name a file, such as --db atlas.db",
+        Kind::Unavailable if path.parent().is_some_and(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()) => {
+            "its directory does not exist: make it, or name another with --db"
+        },
+        Kind::Unavailable => "it can't be opened or made: check the rights of its directory, or name another with --db",
+        kind => kind.advice(),
+    };
+    anyhow!("the job database {}: {advice}", path.display())
 }

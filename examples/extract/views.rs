@@ -18,17 +18,17 @@ fn view(done: &Done, pages: &Pages) -> View {
         return Err("there is no source to show".into());
     };
     let document = match &done.source.place {
-        Place::File { path, url, .. } => {
+        Place::File { path, url, sha256, .. } => {
             let bytes = std::fs::read(path).map_err(|_| "the file is not there any more".to_owned())?;
+            if *sha256 != hex(&Sha256::digest(&bytes)) {
+                return Err("the file has changed since it was read: run again".into());
+            }
             Document::new(url.clone(), bytes)
-        }
-        Place::Web { .. } => info.sha256.as_deref().and_then(|sha256| pages.kept(sha256)).ok_or(
+        },
+        Place::Web { .. } => pages.kept(&info.url).ok_or(
             "this page was fetched by an earlier run, which kept its quotes only: --fresh fetches it again to show it",
         )?,
         Place::Unusable { .. } => return Err("there is no source to show".into()),
     };
-    if info.sha256.as_ref().is_some_and(|sha256| *sha256 != hex(&Sha256::digest(&document.bytes))) {
-        return Err("the page has changed since it was read: run again".into());
-    }
     document.to_page(&ParseOptions::default()).map_err(|error| error.to_string())
 }
