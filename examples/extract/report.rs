@@ -125,13 +125,21 @@ fn values<'r>(result: &'r ExtractionResult, links: &mut Links<'_, 'r>) -> String
         let evidence = result.evidence.get(&pointer).map_or(&[][..], Vec::as_slice);
         let text = plain::html(&outcome::text(leaf));
         let best = table::best(evidence);
+        let mut places = best.map_or_else(|| "<span class=\"bad\">no evidence</span>".into(), place);
         let value = match best {
             Some(best) => {
-                format!("<a href=\"#q{}\" title=\"{}\">{text}</a>", links.anchor(best), plain::html(&best.quote))
+                let mut target = links.anchor(best);
+                if best.verified.visible
+                    && !matches!(best.source, Source::VisibleText {})
+                    && let Some(seen) = links.in_sight(&outcome::text(leaf))
+                {
+                    places = format!("<a href=\"#q{target}\">{places}</a>");
+                    target = seen;
+                }
+                format!("<a href=\"#q{target}\" title=\"{}\">{text}</a>", plain::html(&best.quote))
             }
             None => text,
         };
-        let mut places = best.map_or_else(|| "<span class=\"bad\">no evidence</span>".into(), place);
         for other in evidence.iter().filter(|other| best.is_none_or(|best| *other != best)).take(3) {
             let _ =
                 write!(places, "<br><a href=\"#q{}\">{}</a>", links.anchor(other), plain::html(&table::place(other)));

@@ -338,8 +338,13 @@ fn state(record: JobRecord, reused: bool) -> State {
         },
         (JobStatus::Pending | JobStatus::Processing, _) => State::Waiting { job },
         (status, _) => {
-            let reason =
-                record.error.map_or_else(|| format!("the job ended as {}", status.as_str()), |error| error.message);
+            let reason = match record.error {
+                Some(error) if error.category == ErrorCategory::Forbidden => {
+                    format!("{} (for your own network: --allow-private)", error.message)
+                }
+                Some(error) => error.message,
+                None => format!("the job ended as {}", status.as_str()),
+            };
             State::Failed { job: Some(job), reason }
         }
     }

@@ -1,0 +1,110 @@
+//! Good calls: results, formats, resuming.
+
+use crate::command::{Scratch, recipe};
+
+#[test]
+fn without_arguments_every_sample_page_gives_data() {
+    let ran = Scratch::new().run(&["--format", "jsonl"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.pages().len() >= 12);
+    assert!(ran.err.contains("cost $0"), "{}", ran.err);
+    for page in ran.pages() {
+        let evidence = page["result"]["evidence"].as_object().expect("evidence");
+        let verified = |sightings: &serde_json::Value| sightings[0]["verified"]["source"] == true;
+        assert!(!evidence.is_empty() && evidence.values().all(verified), "{page}");
+    }
+}
+
+#[test]
+fn the_same_call_again_reads_what_is_done() {
+    let scratch = Scratch::new();
+    scratch.file("a.html", recipe("Tea")).file("b.html", recipe("Mint tea"));
+    let call = ["--type", "recipe", "--format", "jsonl", "a.html", "b.html"];
+    let first = scratch.run(&call);
+    let second = scratch.run(&call);
+    assert_eq!((first.code, second.code), (Some(0), Some(0)), "{}", second.err);
+    assert_eq!(first.page("a.html")["job"], second.page("a.html")["job"]);
+    assert!(second.pages().iter().all(|page| page["reused"] == true), "{}", second.out);
+    assert!(second.err.contains("2 of the pages were done already"), "{}", second.err);
+}
+
+#[test]
+fn a_changed_page_is_extracted_anew() {
+    let scratch = Scratch::new();
+    let call = ["--type", "recipe", "--format", "jsonl", "a.html"];
+    scratch.file("a.html", recipe("Tea")).run(&call);
+    let second = scratch.file("a.html", recipe("Mint tea")).run(&call);
+    assert_eq!(second.page("a.html")["result"]["data"][0]["title"], "Mint tea");
+}
+
+#[test]
+fn fresh_extracts_again() {
+    let scratch = Scratch::new();
+    scratch.file("a.html", recipe("Tea")).run(&["--type", "recipe", "a.html"]);
+    let again = scratch.run(&["--type", "recipe", "--fresh", "--format", "jsonl", "a.html"]);
+    assert_eq!(again.page("a.html")["reused"], false);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_run_goes_on_where_it_stopped() {
+    let scratch = Scratch::new();
+    let names: Vec<String> = (0..60).map(|i| format!("{i}.html")).collect();
+    for name in &names {
+        scratch.file(name, recipe(name));
+    }
+    let mut call = vec!["--type", "recipe", "--format", "jsonl", "--concurrency", "1"];
+    call.extend(names.iter().map(String::as_str));
+    let mut child = scratch.command(&call).stdout(std::process::Stdio::null()).spawn().expect("started");
+    // As soon as there is a database, somewhere in the middle: the outcome is the same wherever it is.
+    while !scratch.path("atlas.db").exists() {
+        std::thread::yield_now();
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let ran = scratch.run(&call);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(ran.pages().len(), 60);
+    assert!(ran.pages().iter().all(|page| page["status"] == "complete"), "{}", ran.out);
+}
+
+#[test]
+fn a_directory_gives_every_page_in_it() {
+    let scratch = Scratch::new();
+    std::fs::create_dir_all(scratch.path("pages/inner")).expect("made");
+    scratch.file("pages/a.html", recipe("Tea")).file("pages/inner/b.HTM", recipe("Mint")).file("pages/c.txt", "no page");
+    let ran = scratch.run(&["--type", "recipe", "--format", "json", "pages"]);
+    let pages: Vec<serde_json::Value> = serde_json::from_str(&ran.out).expect("one array");
+    let names: Vec<&str> = pages.iter().filter_map(|page| page["page"].as_str()).collect();
+    assert_eq!(names, ["pages/a.html", "pages/inner/b.HTM"]);
+}
+
+#[test]
+fn a_schema_of_the_callers_own_is_filled() {
+    let scratch = Scratch::new();
+    let schema = r#"{"title": "tea", "type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}"#;
+    scratch.file("a.html", recipe("Tea")).file("tea.json", schema);
+    let ran = scratch.run(&["--schema", "tea.json", "--format", "jsonl", "a.html"]);
+    assert_eq!(ran.page("a.html")["result"]["data"][0], serde_json::json!({ "title": "Tea" }), "{}", ran.err);
+}
+
+#[test]
+fn the_report_needs_nothing_else_and_runs_nothing() {
+    let scratch = Scratch::new();
+    let hostile = format!(
+        "{}<script>alert(1)</script><img src=x onerror=alert(2)><style>body{{display:none}}</style>\
+         <p onclick='alert(3)'>&lt;script&gt;alert(4)&lt;/script&gt; <a href='javascript:alert(5)'>link</a>",
+        recipe("Tea")
+    );
+    scratch.file("a.html", hostile);
+    let ran = scratch.run(&["--type", "recipe", "--format", "html", "--out", "report.html", "a.html"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let report = std::fs::read_to_string(scratch.path("report.html")).expect("the report");
+    let lower = report.to_lowercase();
+    for forbidden in ["<script", "<img", "<iframe", "<link", "onerror=", "onclick=", "javascript:", "src=", "url("] {
+        assert!(!lower.contains(forbidden), "{forbidden}");
+    }
+    assert!(report.contains("&lt;script&gt;alert(4)&lt;/script&gt;"), "text stays text");
+    let id = report.split("<mark id=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a marked quote");
+    assert!(report.contains(&format!("href=\"#{id}\"")), "a value links to its mark");
+}
