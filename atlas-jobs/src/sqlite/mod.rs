@@ -9,6 +9,7 @@ mod reader;
 mod record;
 mod rows;
 mod schema;
+mod write;
 mod writer;
 
 use crate::clock::Moment;

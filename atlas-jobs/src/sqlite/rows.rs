@@ -6,9 +6,7 @@ use crate::error::StoreError;
 use crate::kernel::{Beat, Place, Rows};
 use crate::state::{Applied, OutboxEntry};
 use crate::store::{Capabilities, Count, JobRef, QueueState};
-use atlas_schema::{
-    AuditEvent, JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, TenantId, Timestamp, WorkerId,
-};
+use atlas_schema::{JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, TenantId, Timestamp, WorkerId};
 use rusqlite::{Connection, Params, params};
 use serde::Serialize;
 use serde_json::Value;
@@ -62,7 +60,7 @@ impl<'c> SqliteRows<'c> {
         failed(self.operation, error)
     }
 
-    fn run(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+    pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
         self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map_err(|e| self.fail(e))
     }
 
@@ -90,11 +88,11 @@ impl<'c> SqliteRows<'c> {
         Ok(all)
     }
 
-    fn json(&self, value: &impl Serialize) -> Result<String, StoreError> {
+    pub(super) fn json(&self, value: &impl Serialize) -> Result<String, StoreError> {
         serde_json::to_string(value).map_err(|_| corrupt(self.operation, "a record has no JSON form"))
     }
 
-    fn maybe_json(&self, value: Option<&impl Serialize>) -> Result<Option<String>, StoreError> {
+    pub(super) fn maybe_json(&self, value: Option<&impl Serialize>) -> Result<Option<String>, StoreError> {
         value.map(|value| self.json(value)).transpose()
     }
 
@@ -104,103 +102,6 @@ impl<'c> SqliteRows<'c> {
         let count = self.counts.entry(group).or_default();
         count.0 += by;
         count.1 = count.1.saturating_add(by.saturating_mul(millis));
-    }
-
-    fn enter_queue<P>(&self, record: &JobRecord<P>) -> Result<(), StoreError> {
-        self.run(
-            "INSERT INTO atlas_jobs_ready (queue, kind, rank, run_at, id) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
-                record.queue.as_str(),
-                record.kind.as_str(),
-                -i64::from(record.priority),
-                record.run_at.as_millis(),
-                record.id.as_bytes()
-            ],
-        )?;
-        Ok(())
-    }
-
-    fn leave_queue<P>(&self, record: &JobRecord<P>) -> Result<(), StoreError> {
-        self.run(
-            "DELETE FROM atlas_jobs_ready WHERE queue = ?1 AND kind = ?2 AND rank = ?3 AND run_at = ?4 AND id = ?5",
-            params![
-                record.queue.as_str(),
-                record.kind.as_str(),
-                -i64::from(record.priority),
-                record.run_at.as_millis(),
-                record.id.as_bytes()
-            ],
-        )?;
-        Ok(())
-    }
-
-    fn write_state<P>(&self, record: &JobRecord<P>) -> Result<(), StoreError> {
-        let cancel = record.cancel_requested.as_ref();
-        let millis = |at: Option<Timestamp>| at.map(Timestamp::as_millis);
-        self.run(
-            "INSERT OR REPLACE INTO atlas_jobs_state (id, status, version, epoch, attempt, run_at, deadline, updated_at,
-               started_at, finished_at, worker, lease_end, cancel_at, cancel_by, cancel_reason, progress, error)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-            params![
-                record.id.as_bytes(),
-                code(record.status),
-                int(record.version),
-                int(record.epoch),
-                record.attempt,
-                record.run_at.as_millis(),
-                millis(record.deadline),
-                record.updated_at.as_millis(),
-                millis(record.started_at),
-                millis(record.finished_at),
-                record.lease.as_ref().map(|lease| lease.worker.as_str()),
-                record.lease.as_ref().map(|lease| lease.expires_at.as_millis()),
-                cancel.map(|cancel| cancel.at.as_millis()),
-                cancel.map(|cancel| cancel.acknowledge_by.as_millis()),
-                cancel.map(|cancel| cancel.reason.as_str()),
-                self.maybe_json(record.progress.as_ref())?,
-                self.maybe_json(record.error.as_ref())?,
-            ],
-        )?;
-        Ok(())
-    }
-
-    fn write_result(&self, id: JobId, result: Option<&Value>) -> Result<(), StoreError> {
-        if let Some(result) = result {
-            let sql = "INSERT OR REPLACE INTO atlas_jobs_result (id, result) VALUES (?1, ?2)";
-            self.run(sql, params![id.as_bytes(), self.json(result)?])?;
-        }
-        Ok(())
-    }
-
-    fn write_event(&self, event: &AuditEvent) -> Result<(), StoreError> {
-        self.run(
-            "INSERT INTO atlas_jobs_event (job, version, epoch, attempt, at, actor, kind, from_status, to_status,
-               reason, error)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-            params![
-                event.job.as_bytes(),
-                int(event.version),
-                int(event.epoch),
-                event.attempt,
-                event.at.as_millis(),
-                self.json(&event.actor)?,
-                self.json(&event.kind)?,
-                event.from.map(code),
-                code(event.to),
-                event.reason,
-                self.maybe_json(event.error.as_ref())?,
-            ],
-        )?;
-        Ok(())
-    }
-
-    fn post(&self, entries: &[OutboxEntry]) -> Result<(), StoreError> {
-        for entry in entries {
-            let sql = "INSERT INTO atlas_jobs_outbox (key, topic, tries, visible_at, entry) VALUES (?1, ?2, 0, ?3, ?4)";
-            let text = self.json(entry)?;
-            self.run(sql, params![entry.key(), entry.topic.as_str(), entry.event.at.as_millis(), text])?;
-        }
-        Ok(())
     }
 }
 

@@ -197,6 +197,24 @@ async fn a_full_disk_loses_nothing_and_halves_nothing() {
     JobManager::new(Arc::new(roomier)).unwrap().enqueue(spec("fits")).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_call_whose_future_is_dropped_is_whole_or_not_at_all() {
+    let folder = folder();
+    let store: Arc<dyn JobStore> = Arc::new(open(&folder.path().join("jobs.db")).await.unwrap());
+    let jobs = JobManager::new(store.clone()).unwrap();
+    for _ in 0..20 {
+        let call = jobs.enqueue_many((0..10).map(|_| spec("d")).collect());
+        // Polled once: the call is under way, and nobody waits for it any more.
+        assert!(futures_util::FutureExt::now_or_never(call).is_none());
+    }
+    jobs.enqueue(spec("after")).await.unwrap();
+    let all = store.list_all(Filter::default()).await.unwrap();
+    assert_eq!(all.len() % 10, 1, "tens and the last one: {}", all.len());
+    for job in all {
+        assert_eq!(store.history_all(job.id).await.unwrap().len(), 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_stores_over_one_file_share_its_jobs() {
     let folder = folder();

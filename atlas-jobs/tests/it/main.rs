@@ -5,6 +5,7 @@
 
 mod crash;
 mod files;
+mod flaky;
 mod manager;
 mod model;
 mod pieces;
