@@ -48,50 +48,61 @@ const PRESCAN: usize = 8 * 1024;
 const CHANCE: usize = 8;
 
 /// Bytes with the charset that was chosen for them.
-pub(super) struct Chosen {
+pub(super) struct Chosen<'a> {
     charset: &'static Charset,
     source: EncodingSource,
     /// Length of the byte order mark.
     mark: usize,
+    /// The text itself, where looking at the bytes has already shown that they are UTF-8.
+    valid: Option<&'a str>,
 }
 
-impl Chosen {
+impl Chosen<'_> {
     /// NUL bytes are part of plain text in this charset.
     pub(super) fn is_wide(&self) -> bool {
         self.charset == UTF_16LE || self.charset == UTF_16BE
     }
 }
 
-pub(super) fn decode<'a>(bytes: &'a [u8], chosen: &Chosen) -> (Cow<'a, str>, Encoding) {
-    let Chosen { charset, source, mark } = *chosen;
+pub(super) fn decode<'a>(bytes: &'a [u8], chosen: &Chosen<'a>) -> (Cow<'a, str>, Encoding) {
+    let Chosen { charset, source, mark, valid } = *chosen;
+    if let Some(text) = valid {
+        return (Cow::Borrowed(text), Encoding { name: charset.name(), source, had_errors: false });
+    }
     let body = bytes.get(mark..).unwrap_or_default();
     let (text, had_errors) = charset.decode_without_bom_handling(body);
     (text, Encoding { name: charset.name(), source, had_errors })
 }
 
-pub(super) fn choose(bytes: &[u8], http: Option<&str>) -> Chosen {
+pub(super) fn choose<'a>(bytes: &'a [u8], http: Option<&str>) -> Chosen<'a> {
     if let Some((charset, mark)) = Charset::for_bom(bytes) {
-        return Chosen { charset, source: EncodingSource::Bom, mark };
+        return Chosen { charset, source: EncodingSource::Bom, mark, valid: None };
     }
+    let valid = std::str::from_utf8(bytes).ok();
     let declared = http
         .and_then(|label| Charset::for_label_no_replacement(label.trim().as_bytes()))
         .map(|charset| (charset, EncodingSource::Http))
         .or_else(|| wide_by_shape(bytes).map(|charset| (charset, EncodingSource::Detected)))
         .or_else(|| prescan(bytes.get(..PRESCAN).unwrap_or(bytes)).map(|charset| (charset, EncodingSource::Meta)));
     let (charset, source) = match declared {
+        Some((charset, source)) if charset == UTF_8 && valid.is_some() => (charset, source),
         Some((charset, source)) if charset == UTF_8 => {
             let tally = Tally::of(bytes);
             if tally.bad > tally.good { (detect(bytes), EncodingSource::Detected) } else { (charset, source) }
         }
         Some((charset, source)) if charset == UTF_16LE || charset == UTF_16BE => (charset, source),
         Some((charset, source)) => {
-            let tally = Tally::of(bytes);
             let enough = if charset.is_single_byte() { 1 } else { CHANCE };
-            if tally.bad == 0 && tally.good >= enough { (UTF_8, EncodingSource::Detected) } else { (charset, source) }
+            if valid.is_some_and(|text| text.chars().filter(|c| !c.is_ascii()).take(enough).count() == enough) {
+                (UTF_8, EncodingSource::Detected)
+            } else {
+                (charset, source)
+            }
         }
+        None if valid.is_some() => (UTF_8, EncodingSource::Detected),
         None => (detect(bytes), EncodingSource::Detected),
     };
-    Chosen { charset, source, mark: 0 }
+    Chosen { charset, source, mark: 0, valid: valid.filter(|_| charset == UTF_8) }
 }
 
 /// UTF-16 without a mark shows in its first characters: markup starts with ASCII, so every other byte is NUL.
@@ -104,9 +115,6 @@ fn wide_by_shape(bytes: &[u8]) -> Option<&'static Charset> {
 }
 
 fn detect(bytes: &[u8]) -> &'static Charset {
-    if std::str::from_utf8(bytes).is_ok() {
-        return UTF_8;
-    }
     let tally = Tally::of(bytes);
     if tally.good > tally.bad.saturating_mul(8) {
         // A page cut in the middle of a character, or with one broken paragraph, is UTF-8 all the same.

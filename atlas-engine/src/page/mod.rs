@@ -14,6 +14,7 @@ mod hidden;
 mod layout;
 mod names;
 mod options;
+mod rawtext;
 mod sink;
 mod sniff;
 mod tagscan;

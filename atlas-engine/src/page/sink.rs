@@ -134,6 +134,11 @@ impl Sink {
         }
     }
 
+    /// The document node.
+    pub(super) const fn document(&self) -> Handle {
+        Handle { id: DOCUMENT, name: NONE }
+    }
+
     /// A limit was passed: nothing more need be fed.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.get() || self.work.get() > self.limits.work
@@ -340,7 +345,7 @@ impl TreeSink for Sink {
     fn parse_error(&self, _: Cow<'static, str>) {}
 
     fn get_document(&self) -> Handle {
-        Handle { id: DOCUMENT, name: NONE }
+        self.document()
     }
 
     fn elem_name<'a>(&'a self, target: &'a Handle) -> ExpandedName<'a> {
