@@ -65,7 +65,7 @@ impl TokenSink for Guard {
             (TokenSinkResult::RawData(RawKind::ScriptData | RawKind::Rawtext), Some(raw)) => {
                 self.raw.set(Some(raw));
                 // Stops the tokenizer, and has it go on with markup: the end tag.
-                TokenSinkResult::Script(self.builder.sink.document())
+                TokenSinkResult::Script(Handle::DOCUMENT)
             }
             (result, _) => result,
         }
@@ -91,7 +91,11 @@ pub(super) fn parse(html: &str, limits: Limits) -> Sink {
     let guard = &tokenizer.sink;
     // Pieces share this one buffer.
     let whole = StrTendril::from(html);
-    let piece = |from: usize, to: usize| whole.try_subtendril(from as u32, (to - from) as u32).unwrap_or_default();
+    // Pages are at most 3 GiB of text, so both numbers fit.
+    let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    let piece = |from: usize, to: usize| {
+        whole.try_subtendril(number(from), number(to.saturating_sub(from))).unwrap_or_default()
+    };
     // Where the tag that is open now may have begun, and the scan of it once a whole piece has brought no token.
     let (mut at, mut begun, mut scan) = (0, 0, None::<TagScan>);
     while at < html.len() && !guard.builder.sink.has_failed() {

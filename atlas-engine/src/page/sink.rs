@@ -102,6 +102,10 @@ pub(super) struct Handle {
     name: u32,
 }
 
+impl Handle {
+    pub(super) const DOCUMENT: Self = Self { id: DOCUMENT, name: NONE };
+}
+
 const NO_NAME: ExpandedName<'static> = ExpandedName { ns: &html5ever::ns!(), local: &local_name!("") };
 
 impl Sink {
@@ -132,11 +136,6 @@ impl Sink {
             fault: RefCell::default(),
             failed: Cell::new(false),
         }
-    }
-
-    /// The document node.
-    pub(super) const fn document(&self) -> Handle {
-        Handle { id: DOCUMENT, name: NONE }
     }
 
     /// A limit was passed: nothing more need be fed.
@@ -345,7 +344,7 @@ impl TreeSink for Sink {
     fn parse_error(&self, _: Cow<'static, str>) {}
 
     fn get_document(&self) -> Handle {
-        self.document()
+        Handle::DOCUMENT
     }
 
     fn elem_name<'a>(&'a self, target: &'a Handle) -> ExpandedName<'a> {
