@@ -99,8 +99,8 @@ pub enum QuarantineReason {
     /// More bytes than records may have.
     #[error("the record is larger than 64 MiB: split it")]
     TooLarge,
-    /// Nested deeper than records may be.
-    #[error("the record is nested deeper than 127 levels: flatten it")]
+    /// Nested deeper than records may be, its JSON texts counted in.
+    #[error("the record is nested too deep, more than 120 levels with its texts opened: flatten it")]
     TooDeep,
     /// A number that would not survive reading and writing.
     #[error("a number cannot be kept exactly: store it as text")]

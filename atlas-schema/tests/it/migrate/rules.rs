@@ -178,6 +178,32 @@ fn bad_input_20_sixty_seconds_and_sixty_thousand_milliseconds_are_the_same() {
 }
 
 #[test]
+fn odd_limits_are_read_leniently_clamped_and_kept() {
+    for (written, meant, kept) in [
+        (json!("5"), 5, false),
+        (json!(5.0), 5, false),
+        (json!(500), 100, true),
+        (json!(-3), 1, true),
+        (json!(2.5), 10, true),
+        (json!("many"), 10, true),
+        (json!([5]), 10, true),
+        (json!(u64::MAX), 10, true),
+    ] {
+        let done = migrated(old(json!({"params": {"maxPages": written}})));
+        assert_eq!(done.job.params.max_pages, meant, "{written}");
+        let side = done.side.map(|side| side.entries[&pointer("/params/maxPages")].clone());
+        assert_eq!(side, kept.then_some(written));
+    }
+    let done = migrated(old(json!({"maxDepth": 3, "params": {"maxDepth": 4}})));
+    assert_eq!(done.job.params.max_depth, 3);
+    assert_eq!(done.side.unwrap().entries[&pointer("/params/maxDepth")], json!(4));
+    let model = json!({"modelOverride": "gpt-5-nano", "GPT5_ENABLED": "true", "UNIFIED_EXTRACTOR_ENABLED": false});
+    let params = migrated(old(json!({"params": model}))).job.params;
+    assert_eq!(params.model_override.map(|model| model.as_str()), Some("gpt-5-nano"));
+    assert!(params.gpt5_enabled && !params.unified_extractor_enabled);
+}
+
+#[test]
 fn bad_input_21_missing_time_is_quarantined_never_now() {
     let untimed = json!({"created_at": null, "updated_at": null});
     assert_eq!(quarantined(old(untimed)).reason, QuarantineReason::NoTime);
