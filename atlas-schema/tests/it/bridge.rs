@@ -6,6 +6,7 @@ use atlas_schema::bridge::{BridgeError, Placement, Stored, store, view};
 use atlas_schema::{ExtractionJob, JobId, JobRecord, JobStatus, Stage, Timestamp, read};
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
 
 fn document(fields: Value) -> ExtractionJob {
@@ -114,6 +115,8 @@ fn documents() -> impl Strategy<Value = ExtractionJob> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(20_261_121), failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn stored_and_shown_again_is_the_same_document(job in documents()) {
         let Stored { record, extra } = stored(job.clone());

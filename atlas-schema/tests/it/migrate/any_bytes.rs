@@ -1,18 +1,21 @@
 //! What holds for any bytes: an outcome, the same outcome again, a valid job or the original, nothing lost.
 //!
-//! `ATLAS_CASES` sets the number of cases per property (default 10 000).
+//! `ATLAS_CASES` sets the number of cases per property (default 10 000), `ATLAS_SEED` where they begin (20261121).
 
 use super::{bytes_of, fixtures};
 use atlas_schema::migrate::{Migrated, Migration, Secrets, Shape, SideRecord, migrate};
 use atlas_schema::{ExtractionJob, JsonPointer, read};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
 
 fn cases() -> ProptestConfig {
-    let cases = std::env::var("ATLAS_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let number = |name, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (cases, seed) = (number("ATLAS_CASES", 10_000), number("ATLAS_SEED", 20_261_121));
+    let cases = u32::try_from(cases).unwrap();
+    ProptestConfig { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// The promises that hold for any input.
