@@ -71,7 +71,7 @@ impl<'p> Reading<'p> {
         })
     }
 
-    /// Checks one piece of evidence of `value`. Derived values are checked by [`derived`].
+    /// Checks one piece of evidence of `value`. Derived values are checked by `derived`.
     pub fn check(&self, evidence: &Evidence, value: &Value) -> Verified {
         let source = self.stands(evidence) && transformed(evidence, &self.locale).as_ref() == Some(value);
         Verified { source, visible: source && self.is_visible(evidence, value) }

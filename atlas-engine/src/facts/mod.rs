@@ -2,7 +2,7 @@
 //!
 //! One module a syntax, all giving the same graph: [`Item`]s with types and properties, whose values are other items or
 //! [`Leaf`] texts that know where they stand. Choosing among facts and turning texts into typed values is
-//! [`strategy::direct`](crate::strategy)'s part. A further syntax is a module that calls [`Facts::add`].
+//! [`strategy::direct`](crate::strategy)'s part. A further syntax is a module that calls `Facts::add`.
 
 mod jsonld;
 mod lenient;

@@ -1,6 +1,6 @@
 //! Direct: reads what the page states as data, then what it shows under labels, without a model.
 //!
-//! [`want`] says where a field's value may stand, [`choose`] which of the things described are the records, [`map`] fills
+//! `want` says where a field's value may stand, `choose` which of the things described are the records, `map` fills
 //! them. The order of trust is JSON-LD, microdata, meta elements, labelled lists; agreeing sources add evidence.
 
 mod choose;
