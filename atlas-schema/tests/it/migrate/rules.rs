@@ -2,7 +2,7 @@
 
 use super::{bytes_of, edited, fixture, fixtures, migrated, quarantined};
 use atlas_schema::migrate::{AttachError, Migration, NoteCode, QuarantineReason, Secrets, Shape, SideRecord, migrate};
-use atlas_schema::{ExtractionType, JobStatus, JsonPointer, read};
+use atlas_schema::{ExtractionType, JobStatus, JsonPointer, ModelOverride, read};
 use serde_json::{Value, json};
 
 fn pointer(text: &str) -> JsonPointer {
@@ -199,7 +199,7 @@ fn odd_limits_are_read_leniently_clamped_and_kept() {
     assert_eq!(done.side.unwrap().entries[&pointer("/params/maxDepth")], json!(4));
     let model = json!({"modelOverride": "gpt-5-nano", "GPT5_ENABLED": "true", "UNIFIED_EXTRACTOR_ENABLED": false});
     let params = migrated(old(json!({"params": model}))).job.params;
-    assert_eq!(params.model_override.map(|model| model.as_str()), Some("gpt-5-nano"));
+    assert_eq!(params.model_override.map(ModelOverride::as_str), Some("gpt-5-nano"));
     assert!(params.gpt5_enabled && !params.unified_extractor_enabled);
 }
 
