@@ -18,7 +18,8 @@ use atlas_engine::handler::ExtractHandler;
 use atlas_jobs::store::JobRef;
 use atlas_jobs::{Accepted, JobManager, JobSpec, ManagerError, Worker, WorkerError};
 use atlas_schema::{
-    ErrorCategory, ExtractionRequest, ExtractionResult, IdempotencyKey, JobId, JobKind, JobRecord, JobStatus, QueueName, Usd,
+    ErrorCategory, ExtractionRequest, ExtractionResult, IdempotencyKey, JobId, JobKind, JobRecord, JobStatus,
+    QueueName, Usd,
 };
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, VecDeque};
@@ -111,7 +112,12 @@ impl Enqueued {
 }
 
 /// Enqueues in batches; stops early, with the rest as it was, when interrupted.
-async fn enqueue(args: &Args, sources: &[Source], manager: &JobManager, stop: &CancellationToken) -> Result<Vec<Enqueued>> {
+async fn enqueue(
+    args: &Args,
+    sources: &[Source],
+    manager: &JobManager,
+    stop: &CancellationToken,
+) -> Result<Vec<Enqueued>> {
     let queue = queue_of(sources)?;
     let fresh = if args.fresh { format!("{:?}", SystemTime::now()) } else { String::new() };
     let mut enqueued = Vec::with_capacity(sources.len());

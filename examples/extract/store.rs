@@ -18,7 +18,7 @@ pub(crate) fn explain(error: &StoreError, path: &Path) -> anyhow::Error {
         Kind::Unavailable if path.is_dir() => "it is a directory: name a file, such as --db atlas.db",
         Kind::Unavailable if path.parent().is_some_and(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()) => {
             "its directory does not exist: make it, or name another with --db"
-        },
+        }
         Kind::Unavailable => "it can't be opened or made: check the rights of its directory, or name another with --db",
         kind => kind.advice(),
     };

@@ -24,7 +24,7 @@ fn view(done: &Done, pages: &Pages) -> View {
                 return Err("the file has changed since it was read: run again".into());
             }
             Document::new(url.clone(), bytes)
-        },
+        }
         Place::Web { .. } => pages.kept(&info.url).ok_or(
             "this page was fetched by an earlier run, which kept its quotes only: --fresh fetches it again to show it",
         )?,

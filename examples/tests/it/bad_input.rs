@@ -54,7 +54,10 @@ fn a_million_attributes_are_refused() {
 #[test]
 fn a_lying_charset_does_not_spoil_the_words() {
     let scratch = Scratch::new();
-    scratch.file("lie.html", b"<meta charset=utf-8><h1>Cr\xE8me br\xFBl\xE9e</h1><p>Un dessert tr\xE8s cr\xE9meux".as_slice());
+    scratch.file(
+        "lie.html",
+        b"<meta charset=utf-8><h1>Cr\xE8me br\xFBl\xE9e</h1><p>Un dessert tr\xE8s cr\xE9meux".as_slice(),
+    );
     let ran = scratch.run(&["--type", "recipe", "--format", "jsonl", "lie.html"]);
     assert_eq!(ran.page("lie.html")["result"]["data"][0]["title"], "Cr\u{e8}me br\u{fb}l\u{e9}e", "{}", ran.err);
 }
@@ -65,7 +68,12 @@ fn a_truncated_page_gives_what_is_there() {
     let whole = recipe("Tea");
     scratch.file("cut.html", &whole[..whole.len() - 12]);
     let ran = scratch.run(&["--type", "recipe", "--format", "jsonl", "cut.html"]);
-    assert_eq!((ran.code, &ran.page("cut.html")["result"]["data"][0]["title"]), (Some(0), &"Tea".into()), "{}", ran.err);
+    assert_eq!(
+        (ran.code, &ran.page("cut.html")["result"]["data"][0]["title"]),
+        (Some(0), &"Tea".into()),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
@@ -81,7 +89,8 @@ fn missing_files_and_impossible_addresses_say_what_to_do() {
 fn a_server_that_is_not_there_is_told_apart_from_a_forbidden_one() {
     let scratch = Scratch::new();
     // A port that was free a moment ago: nobody listens.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
     let url = format!("http://127.0.0.1:{port}/");
     let ran = scratch.run(&["--type", "recipe", "--allow-private", "--format", "jsonl", &url]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
@@ -107,7 +116,8 @@ fn a_schema_that_is_none_is_refused_before_any_page() {
 
 #[test]
 fn a_contradictory_schema_is_refused_by_pointer() {
-    let ran = refused_schema(r#"{"type": "object", "properties": {"n": {"type": "integer", "minimum": 5, "maximum": 3}}}"#);
+    let ran =
+        refused_schema(r#"{"type": "object", "properties": {"n": {"type": "integer", "minimum": 5, "maximum": 3}}}"#);
     assert!(ran.err.contains("/properties/n"), "{}", ran.err);
 }
 

@@ -72,7 +72,10 @@ fn a_killed_run_goes_on_where_it_stopped() {
 fn a_directory_gives_every_page_in_it() {
     let scratch = Scratch::new();
     std::fs::create_dir_all(scratch.path("pages/inner")).expect("made");
-    scratch.file("pages/a.html", recipe("Tea")).file("pages/inner/b.HTM", recipe("Mint")).file("pages/c.txt", "no page");
+    scratch
+        .file("pages/a.html", recipe("Tea"))
+        .file("pages/inner/b.HTM", recipe("Mint"))
+        .file("pages/c.txt", "no page");
     let ran = scratch.run(&["--type", "recipe", "--format", "json", "pages"]);
     let pages: Vec<serde_json::Value> = serde_json::from_str(&ran.out).expect("one array");
     let names: Vec<&str> = pages.iter().filter_map(|page| page["page"].as_str()).collect();
@@ -82,7 +85,8 @@ fn a_directory_gives_every_page_in_it() {
 #[test]
 fn a_schema_of_the_callers_own_is_filled() {
     let scratch = Scratch::new();
-    let schema = r#"{"title": "tea", "type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}"#;
+    let schema =
+        r#"{"title": "tea", "type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}"#;
     scratch.file("a.html", recipe("Tea")).file("tea.json", schema);
     let ran = scratch.run(&["--schema", "tea.json", "--format", "jsonl", "a.html"]);
     assert_eq!(ran.page("a.html")["result"]["data"][0], serde_json::json!({ "title": "Tea" }), "{}", ran.err);

@@ -1,9 +1,10 @@
 //! News and blog pages: title, author and date; and pages labelled with their publication date alone.
 
+use crate::backing::Checker;
 use crate::data::{self, Part};
+use crate::normalise;
 use crate::run::{self, Clock, Document, Runner};
 use crate::tally::{Backed, Counts, Field, Row, Score};
-use crate::{backing, normalise};
 use anyhow::{Context, Result};
 use atlas_schema::JsonPointer;
 use serde_json::Value;
@@ -15,7 +16,9 @@ struct Page {
 }
 
 /// The label's name, the field's name in the built-in type, and how the text is brought to one spelling.
-const FIELDS: [(&str, &str, fn(&str) -> String); 3] = [
+type Labelled = (&'static str, &'static str, fn(&str) -> String);
+
+const FIELDS: [Labelled; 3] = [
     ("title", "title", normalise::text),
     ("author", "authors", normalise::text),
     ("date", "date_published", |raw| normalise::day(raw).unwrap_or_else(|| normalise::text(raw))),
@@ -31,12 +34,7 @@ pub(crate) fn score_dates(part: &Part, runner: &Runner) -> Result<Vec<Row>> {
     run_fields(part, runner, "dates", &FIELDS[2..])
 }
 
-fn run_fields(
-    part: &Part,
-    runner: &Runner,
-    name: &'static str,
-    fields: &[(&'static str, &'static str, fn(&str) -> String)],
-) -> Result<Vec<Row>> {
+fn run_fields(part: &Part, runner: &Runner, name: &'static str, fields: &[Labelled]) -> Result<Vec<Row>> {
     let pages = load(part)?;
     let schema = run::builtin("article")?;
     run::warm_up(runner, pages.iter().map(|page| &page.document), &schema);
@@ -45,15 +43,13 @@ fn run_fields(
     let mut scores: Vec<Field> = fields.iter().map(|_| Field::default()).collect();
     for Page { document, label } in &pages {
         let extracted = runner.run(document, &schema, &mut clock);
+        let checker = extracted.as_ref().map(Checker::new);
         let (mut sum, mut backing_sum) = (Counts::default(), Backed::default());
         for ((labelled, field, spell), scores) in fields.iter().zip(&mut scores) {
             let label = label.get(labelled).and_then(Value::as_str).filter(|label| !label.trim().is_empty());
             let record = extracted.as_ref().and_then(|extracted| extracted.result.data.first()?.get(field));
-            let backed = match (&extracted, record) {
-                (Some(extracted), Some(value)) => {
-                    let pointer = JsonPointer::root().index(0).key(field);
-                    backing::check(&extracted.page, &extracted.result, &pointer, value)
-                }
+            let backed = match (&checker, record) {
+                (Some(checker), Some(value)) => checker.check(&JsonPointer::root().index(0).key(field), value),
                 _ => Backed::default(),
             };
             let found = record.and_then(text).map(|text| spell(&text));

@@ -82,15 +82,13 @@ fn kind_of(dir: &Path) -> Result<Option<Kind>> {
     }
     // The first labelled page in a folder of this folder tells: `HOST/NAME.json` or `2NN/ID.json`.
     for child in entries(dir)?.into_iter().filter(|path| path.is_dir()) {
-        for label in labels_in(&child)? {
-            let value = json(&label)?;
-            if value.get("ingredients").is_some() {
-                return Ok(Some(Kind::Recipes));
-            }
-            if value.get("tableIndex").is_some() && label.with_extension("csv").is_file() {
-                return Ok(Some(Kind::Tables));
-            }
-            break;
+        let Some(label) = labels_in(&child)?.into_iter().next() else { continue };
+        let value = json(&label)?;
+        if value.get("ingredients").is_some() {
+            return Ok(Some(Kind::Recipes));
+        }
+        if value.get("tableIndex").is_some() && label.with_extension("csv").is_file() {
+            return Ok(Some(Kind::Tables));
         }
     }
     Ok(None)

@@ -4,11 +4,12 @@
 //! field counts once a page, and a list is right when every item is, in order: that is how the peer's core-5 figure of
 //! .895 comes about (its title, lists taken whole, time and yields).
 
+use crate::backing::Checker;
 use crate::data::{self, Part};
 use crate::normalise;
+use crate::run;
 use crate::run::{Clock, Document, Extracted, Runner};
 use crate::tally::{Backed, Counts, Field, Row, Score};
-use crate::{backing, run};
 use anyhow::Result;
 use atlas_schema::JsonPointer;
 use serde_json::Value;
@@ -94,9 +95,10 @@ fn variant(name: &'static str, pages: &[Page], schema: &Value, runner: &Runner) 
     let (mut core, mut all) = (Field::default(), Field::default());
     for Page { document, label } in pages {
         let extracted = runner.run(document, schema, &mut clock);
+        let checker = extracted.as_ref().map(Checker::new);
         let (mut core_page, mut all_page) = (Whole::default(), Whole::default());
         for (labelled, name, compare, is_core) in FIELDS {
-            let (found, backed) = found(extracted.as_ref(), name);
+            let (found, backed) = found(extracted.as_ref(), checker.as_ref(), name);
             let (score, whole) =
                 one(compare, label.get(labelled).unwrap_or(&Value::Null), found, backed, &document.url);
             fields.entry(labelled).or_default().push(&document.group, score);
@@ -135,13 +137,10 @@ impl Whole {
 }
 
 /// The first record's field and how it is backed.
-fn found<'e>(extracted: Option<&'e Extracted>, name: &str) -> (&'e Value, Backed) {
+fn found<'e>(extracted: Option<&'e Extracted>, checker: Option<&Checker<'_>>, name: &str) -> (&'e Value, Backed) {
     let value = extracted.and_then(|extracted| extracted.result.data.first()?.get(name));
-    match (extracted, value) {
-        (Some(extracted), Some(value)) => {
-            let pointer = JsonPointer::root().index(0).key(name);
-            (value, backing::check(&extracted.page, &extracted.result, &pointer, value))
-        }
+    match (checker, value) {
+        (Some(checker), Some(value)) => (value, checker.check(&JsonPointer::root().index(0).key(name), value)),
         _ => (&Value::Null, Backed::default()),
     }
 }
@@ -151,12 +150,12 @@ fn one(compare: Compare, label: &Value, found: &Value, backed: Backed, base: &Ur
     let (counts, whole) = match compare {
         Compare::List => lists(&texts(label), &texts(found)),
         Compare::Entries => lists(&entries(label), &entries(found)),
-        Compare::Words => value(words(label), words(found)),
-        Compare::Text => value(joined(label), joined(found)),
-        Compare::Minutes => value(key(normalise::minutes(label)), key(normalise::minutes(found))),
-        Compare::Number => value(key(as_number(label)), key(as_number(found))),
-        Compare::Yields => value(count(label), count(found)),
-        Compare::Url => value(address(label, base), address(found, base)),
+        Compare::Words => value(&words(label), &words(found)),
+        Compare::Text => value(&joined(label), &joined(found)),
+        Compare::Minutes => value(&key(normalise::minutes(label)), &key(normalise::minutes(found))),
+        Compare::Number => value(&key(as_number(label)), &key(as_number(found))),
+        Compare::Yields => value(&count(label), &count(found)),
+        Compare::Url => value(&address(label, base), &address(found, base)),
     };
     let labelled = whole.tp + whole.fn_ > 0;
     let exact = labelled.then_some(whole.tp == 1);
@@ -168,7 +167,7 @@ fn lists<T: Ord>(label: &[T], found: &[T]) -> (Counts, Counts) {
     (Counts::items(label, found), whole)
 }
 
-fn value<T: PartialEq>(label: Option<T>, found: Option<T>) -> (Counts, Counts) {
+fn value<T: PartialEq>(label: &Option<T>, found: &Option<T>) -> (Counts, Counts) {
     let whole = Counts::value(label.is_some(), found.is_some(), label == found);
     (whole, whole)
 }

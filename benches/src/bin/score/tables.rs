@@ -3,11 +3,12 @@
 //! Cells without a letter or digit count on neither side. `exact` in the row `all` is the share of tables whose cells are
 //! all right; the row `shape` tells in how many the numbers of rows and columns are.
 
+use crate::backing::Checker;
 use crate::data::{self, Part};
 use crate::normalise;
+use crate::run::builtin;
 use crate::run::{self, Clock, Document, Extracted, Runner};
 use crate::tally::{Backed, Counts, Field, Row, Score};
-use crate::{backing, run::builtin};
 use anyhow::{Context, Result};
 use atlas_engine::page::{NodeId, Page};
 use atlas_schema::JsonPointer;
@@ -80,6 +81,7 @@ fn record(extracted: &Extracted, index: usize) -> Option<(Vec<Vec<String>>, Back
     })?;
     let record = result.data.get(at)?;
     let pointer = JsonPointer::root().index(at);
+    let checker = Checker::new(extracted);
     let mut backed = Backed::default();
     let mut rows = Vec::new();
     let header = texts(record.get("header")?);
@@ -88,7 +90,7 @@ fn record(extracted: &Extracted, index: usize) -> Option<(Vec<Vec<String>>, Back
     }
     rows.extend(record.get("rows")?.as_array()?.iter().map(texts));
     for field in ["header", "rows"] {
-        backed.add(backing::check(page, result, &pointer.key(field), record.get(field)?));
+        backed.add(checker.check(&pointer.key(field), record.get(field)?));
     }
     Some((rows, backed))
 }
