@@ -42,5 +42,10 @@ pub(crate) fn array(done: &[Done]) -> String {
 
 /// A page per line.
 pub(crate) fn lines(done: &[Done]) -> String {
-    done.iter().map(|done| format!("{}\n", page(done))).collect()
+    let mut lines = String::new();
+    for done in done {
+        lines.push_str(&page(done).to_string());
+        lines.push('\n');
+    }
+    lines
 }

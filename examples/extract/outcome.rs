@@ -150,5 +150,5 @@ fn count(number: usize, what: &str) -> String {
 
 /// Whole percents, rounded down: 100 % means all.
 fn percent(part: usize, whole: usize) -> String {
-    if whole == 0 { "none".into() } else { format!("{} %", part * 100 / whole) }
+    (part * 100).checked_div(whole).map_or_else(|| "none".into(), |percent| format!("{percent} %"))
 }

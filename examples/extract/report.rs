@@ -113,7 +113,7 @@ impl<'r> Links<'_, 'r> {
         })?;
         let id = *self.next_id;
         *self.next_id += 1;
-        self.seen.push(Quote { id, spans: vec![start..start + words.len()] });
+        self.seen.push(Quote { id, spans: std::iter::once(start..start + words.len()).collect() });
         Some(id)
     }
 }

@@ -46,7 +46,7 @@ fn a_hundred_thousand_nested_tags_are_refused() {
 fn a_million_attributes_are_refused() {
     let mut page = String::from("<p");
     for i in 0..1_000_000 {
-        page.push_str(&format!(" a{i}=1"));
+        page.extend([" a", &i.to_string(), "=1"]);
     }
     assert!(error_of_bytes(page).contains("attributes"));
 }

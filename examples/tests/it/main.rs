@@ -1,5 +1,7 @@
 //! The main job as a user meets it: the built program, its output and its exit codes.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "in a test a failed expectation is the message")]
+
 mod bad_input;
 mod cli;
 mod command;

@@ -162,3 +162,17 @@ pub(crate) fn table(path: &Path) -> Result<Vec<Vec<String>>> {
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_keep_quotes_and_line_breaks() {
+        let path = std::env::temp_dir().join(format!("atlas-score-{}.csv", std::process::id()));
+        std::fs::write(&path, "\"a\",\"say \\\"hi\\\"\"\n\"two\nlines\",\"\"\n").unwrap();
+        let rows = table(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(rows, [["a", "say \"hi\""], ["two\nlines", ""]]);
+    }
+}

@@ -119,3 +119,35 @@ fn range_end(text: &str) -> Option<u64> {
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     rest[..end].parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn spellings_of_one_text_are_one_text() {
+        assert_eq!(text("  Cr&egrave;me\u{a0}Br\u{fb}l\u{e9}e. "), "crème brûlée");
+        assert_eq!(text("1 &amp;frac12; cups"), text("1 ½ cups"), "encoded twice");
+        assert_eq!(text("a < b & c"), "a < b & c", "what is no reference stays");
+        assert_eq!(letters("Chart-Positions\nUK (1)"), "chartpositionsuk1");
+    }
+
+    #[test]
+    fn times_are_minutes_however_written() {
+        for (value, wanted) in
+            [(json!(75), 75.0), (json!("75"), 75.0), (json!("PT1H15M"), 75.0), (json!("P1DT1M"), 1441.0)]
+        {
+            assert_eq!(minutes(&value), Some(wanted));
+        }
+        assert_eq!(minutes(&json!("soon")), None);
+    }
+
+    #[test]
+    fn yields_count_and_ranges_end_at_their_upper_end() {
+        for (raw, count) in [("4 servings", 4), ("Serves 4-6", 6), ("4 to 6 people", 6), ("12 cookies", 12), ("4", 4)] {
+            assert_eq!(yields(raw), Some(count), "{raw}");
+        }
+        assert_eq!(yields("a few"), None);
+    }
+}

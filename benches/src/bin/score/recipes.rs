@@ -150,12 +150,12 @@ fn one(compare: Compare, label: &Value, found: &Value, backed: Backed, base: &Ur
     let (counts, whole) = match compare {
         Compare::List => lists(&texts(label), &texts(found)),
         Compare::Entries => lists(&entries(label), &entries(found)),
-        Compare::Words => value(&words(label), &words(found)),
-        Compare::Text => value(&joined(label), &joined(found)),
-        Compare::Minutes => value(&key(normalise::minutes(label)), &key(normalise::minutes(found))),
-        Compare::Number => value(&key(as_number(label)), &key(as_number(found))),
-        Compare::Yields => value(&count(label), &count(found)),
-        Compare::Url => value(&address(label, base), &address(found, base)),
+        Compare::Words => value(words(label).as_ref(), words(found).as_ref()),
+        Compare::Text => value(joined(label).as_ref(), joined(found).as_ref()),
+        Compare::Minutes => value(key(normalise::minutes(label)).as_ref(), key(normalise::minutes(found)).as_ref()),
+        Compare::Number => value(key(as_number(label)).as_ref(), key(as_number(found)).as_ref()),
+        Compare::Yields => value(count(label).as_ref(), count(found).as_ref()),
+        Compare::Url => value(address(label, base).as_ref(), address(found, base).as_ref()),
     };
     let labelled = whole.tp + whole.fn_ > 0;
     let exact = labelled.then_some(whole.tp == 1);
@@ -167,7 +167,7 @@ fn lists<T: Ord>(label: &[T], found: &[T]) -> (Counts, Counts) {
     (Counts::items(label, found), whole)
 }
 
-fn value<T: PartialEq>(label: &Option<T>, found: &Option<T>) -> (Counts, Counts) {
+fn value<T: PartialEq>(label: Option<&T>, found: Option<&T>) -> (Counts, Counts) {
     let whole = Counts::value(label.is_some(), found.is_some(), label == found);
     (whole, whole)
 }

@@ -79,3 +79,23 @@ fn escape(text: &str, html: &mut String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use atlas_engine::page::ParseOptions;
+
+    #[test]
+    fn markup_goes_and_words_stay() {
+        let html = "<body itemscope vocab=x><script>{}</script><!-- c --><h1 itemprop=name class=big>Tea &amp; &lt;cake&gt;</h1>\
+                    <noscript>n</noscript><pre>\n\n a</pre><br><p typeof=x>1 &lt; 2";
+        let page = Page::from_html(html, &ParseOptions::default()).unwrap();
+        let stripped = strip(&page);
+        for gone in ["script", "itemprop", "itemscope", "typeof", "vocab", "<!--", "noscript"] {
+            assert!(!stripped.contains(gone), "{gone} in {stripped}");
+        }
+        assert!(stripped.contains("class=\"big\""));
+        let again = Page::from_html(&stripped, &ParseOptions::default()).unwrap();
+        assert_eq!(again.text(), page.text());
+    }
+}

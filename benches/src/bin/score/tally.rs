@@ -187,3 +187,53 @@ pub(crate) struct Row {
     #[serde(skip)]
     pub(crate) interval: Option<(f64, f64)>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_value_costs_precision_and_recall() {
+        assert_eq!(Counts::value(true, true, false), Counts { tp: 0, fp: 1, fn_: 1 });
+        assert_eq!(Counts::value(false, true, false), Counts { tp: 0, fp: 1, fn_: 0 });
+        assert_eq!(Counts::value(true, false, false), Counts { tp: 0, fp: 0, fn_: 1 });
+        assert_eq!(Counts::value(true, true, true), Counts { tp: 1, fp: 0, fn_: 0 });
+    }
+
+    #[test]
+    fn items_count_as_often_as_they_stand() {
+        assert_eq!(Counts::items(&["a", "a", "b"], &["a", "c", "a", "a"]), Counts { tp: 2, fp: 2, fn_: 1 });
+    }
+
+    #[test]
+    fn rows_have_exactly_the_promised_keys_and_null_where_nothing_applies() {
+        let row = serde_json::to_value(Field::default().row("tables", "default", "all", None)).unwrap();
+        let keys: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut wanted = vec![
+            "part",
+            "variant",
+            "field",
+            "pages",
+            "precision",
+            "recall",
+            "f1",
+            "exact",
+            "evidence_source",
+            "evidence_visible",
+            "pages_per_s",
+        ];
+        wanted.sort_unstable();
+        assert_eq!(keys, wanted);
+        assert!(row["f1"].is_null() && row["pages"] == 0);
+    }
+
+    #[test]
+    fn a_field_sums_counts_over_pages() {
+        let mut field = Field::default();
+        field.push("a", Score { counts: Counts { tp: 3, fp: 1, fn_: 0 }, exact: Some(true), ..Score::default() });
+        field.push("b", Score { counts: Counts { tp: 0, fp: 0, fn_: 2 }, exact: Some(false), ..Score::default() });
+        let row = field.row("recipes", "markup", "title", Some(10.0));
+        assert_eq!((row.precision, row.recall, row.exact), (Some(0.75), Some(0.6), Some(0.5)));
+        assert!(row.interval.is_some_and(|(low, high)| low < row.f1.unwrap() && row.f1.unwrap() < high));
+    }
+}
