@@ -5,11 +5,13 @@
 //! not pass is never part of a result.
 
 use crate::facts::Facts;
+use crate::facts::labelled::{Labelled, labelled};
 use crate::page::{NodeId, Page};
 use crate::transform::Transform;
 use crate::value::Locale;
 use atlas_schema::{Evidence, JsonPointer, Source, Span, Verified};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::OnceLock;
 use unicode_normalization::UnicodeNormalization;
 
@@ -22,6 +24,7 @@ pub struct Reading<'p> {
     page: &'p Page,
     locale: Locale,
     facts: OnceLock<Facts>,
+    labelled: OnceLock<HashMap<String, Vec<Labelled>>>,
     visible: OnceLock<String>,
 }
 
@@ -35,7 +38,7 @@ impl<'p> Reading<'p> {
         if let Some(base) = page.base_url() {
             locale = locale.with_base(base.clone());
         }
-        Self { page, locale, facts: OnceLock::new(), visible: OnceLock::new() }
+        Self { page, locale, facts: OnceLock::new(), labelled: OnceLock::new(), visible: OnceLock::new() }
     }
 
     /// The page.
@@ -51,6 +54,20 @@ impl<'p> Reading<'p> {
     /// What the page states as data.
     pub fn facts(&self) -> &Facts {
         self.facts.get_or_init(|| Facts::read(self.page))
+    }
+
+    /// What the page shows under a label, given folded; the surest layout first.
+    pub(crate) fn labelled(&self, label: &str) -> &[Labelled] {
+        let pairs = self.labelled.get_or_init(|| {
+            let mut pairs: HashMap<String, Vec<Labelled>> = HashMap::new();
+            for pair in labelled(self.page) {
+                let label = folded(self.page.text().get(pair.label.clone()).unwrap_or_default());
+                pairs.entry(label).or_default().push(pair);
+            }
+            pairs.values_mut().for_each(|pairs| pairs.sort_by_key(|pair| pair.layout));
+            pairs
+        });
+        pairs.get(label).map_or(&[], Vec::as_slice)
     }
 
     /// Whether the page's visible text holds `text`, letter case, Unicode form and blanks aside.

@@ -4,7 +4,9 @@
 //! [`Leaf`] texts that know where they stand. Choosing among facts and turning texts into typed values is
 //! [`strategy::direct`](crate::strategy)'s part. A further syntax is a module that calls `Facts::add`.
 
+pub mod deflist;
 mod jsonld;
+pub mod labelled;
 mod lenient;
 mod meta;
 mod microdata;

@@ -151,6 +151,11 @@ impl Grid {
 }
 
 impl Quoted {
+    /// The lines of a node's visible text, as they are.
+    pub(super) fn of(page: &Page, node: NodeId) -> Self {
+        Self::without(page, node, &[])
+    }
+
     /// The lines of a node's visible text without what `marks` (in order) covers.
     fn without(page: &Page, node: NodeId, marks: &[Range<usize>]) -> Self {
         let range = page.text_range(node);

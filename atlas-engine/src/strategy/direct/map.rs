@@ -5,7 +5,8 @@ use super::flatten;
 use super::headed;
 use super::want::Want;
 use crate::evidence::{MAX_QUOTE, Reading, folded, sum_of};
-use crate::facts::{Facts, ItemId, Leaf, Syntax, Value as Fact};
+use crate::facts::labelled::Layout;
+use crate::facts::{Facts, ItemId, Leaf, Place, Syntax, Value as Fact};
 use crate::plain;
 use crate::shape::{Field, Kind, NodeRef, Shape};
 use crate::strategy::DraftRecord;
@@ -154,6 +155,7 @@ impl<'a> Mapper<'a> {
         }
         if top {
             self.from_meta(want, &mut candidates);
+            self.from_labels(want, &mut candidates);
         }
         let mut chosen: Option<Value> = None;
         let mut sightings = 0;
@@ -234,6 +236,19 @@ impl<'a> Mapper<'a> {
                 let heading = out.remove(at);
                 let structured = out.iter().position(|candidate| Facts::is_page_level(&candidate.leaf)).unwrap_or(0);
                 out.insert(structured, heading);
+            }
+        }
+    }
+
+    /// What the page shows under one of the field's labels. The line below a label, or the rest of a line, must read as
+    /// something more exact than text to count.
+    fn from_labels(&self, want: &Want, out: &mut Vec<Candidate<'a>>) {
+        let exact = !matches!(want.transform, Transform::Text | Transform::Url | Transform::Term | Transform::Language);
+        let loose = |layout: Layout| matches!(layout, Layout::Below | Layout::Prefix);
+        for pair in want.labels.iter().flat_map(|label| self.reading.labelled(label)) {
+            if (exact || !loose(pair.layout)) && let Some(value) = pair.values.first() {
+                let leaf = Leaf(Place::Visible { node: pair.node, start: value.start, end: value.end });
+                out.push(Candidate { leaf: std::borrow::Cow::Owned(leaf), range: None });
             }
         }
     }
