@@ -96,7 +96,10 @@ pub(super) fn lines_of(page: &Page, node: NodeId) -> Vec<Range<usize>> {
 /// Lines, and the parts of lines between signs that set things apart.
 fn segments(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut start = 0;
-    let ends = text.char_indices().filter(|(_, c)| matches!(c, '\n' | '\t' | '|' | '•')).map(|(at, c)| (at, at + c.len_utf8()));
+    let ends = text
+        .char_indices()
+        .filter(|(_, c)| matches!(c, '\n' | '\t' | '|' | '•'))
+        .map(|(at, c)| (at, at + c.len_utf8()));
     ends.chain(std::iter::once((text.len(), text.len())))
         .map(move |(end, next)| {
             let segment = start..end;

@@ -9,6 +9,7 @@ mod fetch_http_guard;
 mod fetch_memory;
 #[cfg(feature = "http-fetcher")]
 mod fetch_server;
+mod labelled;
 mod page_charset;
 mod page_hidden;
 mod page_hostile;

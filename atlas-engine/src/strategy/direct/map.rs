@@ -155,8 +155,17 @@ impl<'a> Mapper<'a> {
         }
         if top {
             self.from_meta(want, &mut candidates);
-            self.from_labels(want, &mut candidates);
         }
+        let chosen = self.first(&candidates, node, want, at);
+        if chosen.is_some() || !top {
+            return chosen;
+        }
+        let shown = self.from_labels(want);
+        self.first(&shown, node, want, at)
+    }
+
+    /// The first candidate that reads as a value, with those that agree as further sightings.
+    fn first(&mut self, candidates: &[Candidate<'a>], node: NodeRef, want: &Want, at: &JsonPointer) -> Option<Value> {
         let mut chosen: Option<Value> = None;
         let mut sightings = 0;
         for candidate in candidates.iter().take(MAX_CANDIDATES) {
@@ -242,15 +251,19 @@ impl<'a> Mapper<'a> {
 
     /// What the page shows under one of the field's labels. The line below a label, or the rest of a line, must read as
     /// something more exact than text to count.
-    fn from_labels(&self, want: &Want, out: &mut Vec<Candidate<'a>>) {
+    fn from_labels(&self, want: &Want) -> Vec<Candidate<'a>> {
+        let mut out = Vec::new();
         let exact = !matches!(want.transform, Transform::Text | Transform::Url | Transform::Term | Transform::Language);
         let loose = |layout: Layout| matches!(layout, Layout::Below | Layout::Prefix);
         for pair in want.labels.iter().flat_map(|label| self.reading.labelled(label)) {
-            if (exact || !loose(pair.layout)) && let Some(value) = pair.values.first() {
+            if (exact || !loose(pair.layout))
+                && let Some(value) = pair.values.first()
+            {
                 let leaf = Leaf(Place::Visible { node: pair.node, start: value.start, end: value.end });
                 out.push(Candidate { leaf: std::borrow::Cow::Owned(leaf), range: None });
             }
         }
+        out
     }
 
     fn is_heading_in_title(&self, candidate: &Candidate<'a>) -> bool {
