@@ -253,7 +253,17 @@ impl<'a> Mapper<'a> {
     /// something more exact than text to count.
     fn from_labels(&self, want: &Want) -> Vec<Candidate<'a>> {
         let mut out = Vec::new();
-        let exact = !matches!(want.transform, Transform::Text | Transform::Url | Transform::Term | Transform::Language);
+        // A number or a word says nothing of itself; a length of time or a price does.
+        let exact = !matches!(
+            want.transform,
+            Transform::Text
+                | Transform::Url
+                | Transform::Term
+                | Transform::Language
+                | Transform::Number
+                | Transform::Integer
+                | Transform::Boolean
+        );
         let loose = |layout: Layout| matches!(layout, Layout::Below | Layout::Prefix);
         for pair in want.labels.iter().flat_map(|label| self.reading.labelled(label)) {
             if (exact || !loose(pair.layout))
