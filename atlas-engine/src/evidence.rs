@@ -64,7 +64,9 @@ impl<'p> Reading<'p> {
                 let label = folded(self.page.text().get(pair.label.clone()).unwrap_or_default());
                 pairs.entry(label).or_default().push(pair);
             }
-            pairs.values_mut().for_each(|pairs| pairs.sort_by_key(|pair| pair.layout));
+            for pairs in pairs.values_mut() {
+                pairs.sort_by_key(|pair| pair.layout);
+            }
             pairs
         });
         pairs.get(label).map_or(&[], Vec::as_slice)

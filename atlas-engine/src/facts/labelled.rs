@@ -72,7 +72,7 @@ pub(super) fn pair(page: &Page, label: Range<usize>, values: &[Range<usize>], la
     let first = values.first()?;
     let node = page.node_at(first.start)?;
     let short = values.iter().all(|value| value.len() <= MAX_VALUE);
-    (named && short).then_some(Labelled { label, node, layout, values })
+    (named && short).then_some(Labelled { label, values, node, layout })
 }
 
 /// Rows of a label and a value, in tables of data and others.

@@ -160,7 +160,7 @@ impl<'a> Mapper<'a> {
         if chosen.is_some() || !top {
             return chosen;
         }
-        let shown = self.from_labels(want);
+        let shown = self.under_labels(want);
         self.first(&shown, node, want, at)
     }
 
@@ -251,7 +251,7 @@ impl<'a> Mapper<'a> {
 
     /// What the page shows under one of the field's labels. The line below a label, or the rest of a line, must read as
     /// something more exact than text to count.
-    fn from_labels(&self, want: &Want) -> Vec<Candidate<'a>> {
+    fn under_labels(&self, want: &Want) -> Vec<Candidate<'a>> {
         let mut out = Vec::new();
         // A number or a word says nothing of itself; a length of time or a price does.
         let exact = !matches!(
