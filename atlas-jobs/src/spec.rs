@@ -239,7 +239,8 @@ impl NewJob {
         Self { record, actor: Actor::Caller {}, origin: Origin::Enqueued }
     }
 
-    /// A job from elsewhere, stored as it is: in any status but `processing`, with its own times.
+    /// A job from elsewhere, stored as it is, with its own times. One that is `processing` goes to the next worker at
+    /// the first sweep.
     pub const fn migrated(record: JobRecord) -> Self {
         Self { record, actor: Actor::Migration {}, origin: Origin::Migrated }
     }

@@ -4,8 +4,10 @@ use super::{Bench, broken, cancel, done, error, redrive};
 use crate::error::Kind;
 use crate::spec::NewJob;
 use crate::state::{Reject, Retry};
-use crate::store::{AckOutcome, CommandOutcome, Enqueued, Exchange, JobCommand, JobRef, JobStore, JobStoreExt};
-use atlas_schema::{AuditKind, ExternalId, IdempotencyKey, JobStatus, Stage};
+use crate::store::{
+    AckOutcome, CommandOutcome, Enqueued, Exchange, JobCommand, JobRef, JobStore, JobStoreExt, SweepOptions,
+};
+use atlas_schema::{AuditKind, ExternalId, IdempotencyKey, JobStatus, Lease, Stage};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -228,4 +230,21 @@ pub async fn a_migrated_record_is_stored_as_it_is(store: Arc<dyn JobStore>) {
     assert_eq!(answers, [Enqueued::Created { id: record.id }]);
     assert_eq!(bench.job(record.id).await, record);
     assert_eq!(bench.history(record.id).await[0].kind, AuditKind::Migrated);
+}
+
+/// A record that ran elsewhere is nobody's here: the first sweep frees it.
+pub async fn a_migrated_running_record_goes_to_the_next_worker(store: Arc<dyn JobStore>) {
+    let mut bench = Bench::new(store);
+    let mut record = bench.complete(bench.spec()).record().clone();
+    let long_ago = bench.now.wall.saturating_sub(Duration::from_hours(1000));
+    (record.created_at, record.updated_at, record.run_at) = (long_ago, long_ago, long_ago);
+    (record.status, record.epoch, record.attempt) = (JobStatus::Processing, 1, 1);
+    record.started_at = Some(long_ago);
+    record.lease = Some(Lease { worker: bench.worker(), expires_at: long_ago });
+    bench.store.enqueue(vec![NewJob::migrated(record.clone())], bench.now).await.expect("enqueue");
+    assert_eq!(bench.job(record.id).await, record);
+    bench.store.sweep(SweepOptions::new(bench.now)).await.expect("sweep");
+    let worker = bench.worker();
+    let claimed = bench.claim_one(&worker).await;
+    assert_eq!((claimed.id, claimed.epoch, claimed.attempt), (record.id, 2, 2));
 }

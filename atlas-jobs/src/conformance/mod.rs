@@ -207,7 +207,8 @@ macro_rules! __job_store_group {
             get_finds_by_id_external_id_and_key, a_completion_keeps_its_result_and_clears_the_error,
             every_version_has_one_event, terminal_is_terminal, a_redrive_clears_the_error_and_keeps_the_history,
             a_command_at_an_old_version_is_refused, a_command_for_no_job_is_not_found,
-            of_complete_fail_and_cancel_at_once_one_wins, a_migrated_record_is_stored_as_it_is);
+            of_complete_fail_and_cancel_at_once_one_wins, a_migrated_record_is_stored_as_it_is,
+            a_migrated_running_record_goes_to_the_next_worker);
     };
     ($fresh:path; claims) => {
         $crate::__job_store_checks!($fresh; claims:

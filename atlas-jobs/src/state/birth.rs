@@ -45,13 +45,11 @@ pub fn enqueue<P>(record: JobRecord<P>, now: Timestamp, actor: Actor) -> Result<
 
 /// A job from elsewhere, as it is: version 1, its own times, nothing follows from it.
 ///
+/// A record that says it is running keeps its lease, and loses it at the first sweep: its worker is unknown here.
+///
 /// # Errors
-/// [`Reject::Invalid`] if it breaks an invariant, [`Reject::WrongStatus`] if it claims to be running: nobody here
-/// holds its lease.
+/// [`Reject::Invalid`] if it breaks an invariant.
 pub fn import<P>(record: JobRecord<P>, now: Timestamp, actor: Actor) -> Result<Applied<P>, Reject> {
-    if record.status == JobStatus::Processing {
-        return Err(Reject::WrongStatus { status: record.status });
-    }
     let record = JobRecord { version: 1, ..record };
     check(&record)?;
     let event = event(&record, AuditKind::Migrated, None, actor, now);

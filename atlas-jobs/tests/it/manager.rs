@@ -2,7 +2,7 @@
 
 use atlas_jobs::state::Reject;
 use atlas_jobs::store::{HistoryOptions, JobCommand, JobRef, ListOptions, Purge, PurgeOptions, QueueChange, Scope};
-use atlas_jobs::{Accepted, Clock, JobManager, JobSpec, ManagerError, ManualClock, MemoryJobs, Random};
+use atlas_jobs::{Accepted, Clock, JobManager, JobSpec, JobStoreExt, ManagerError, ManualClock, MemoryJobs, Random};
 use atlas_schema::{IdempotencyKey, JobKind, JobStatus, QueueName, Stage, TenantId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,4 +93,32 @@ async fn a_host_can_test_against_a_mock_store() {
     let jobs = JobManager::new(Arc::new(store)).unwrap();
     let failed = jobs.enqueue(spec()).await.unwrap_err();
     assert!(matches!(failed, ManagerError::Store(error) if error.kind() == atlas_jobs::Kind::Full));
+}
+
+#[tokio::test]
+async fn a_canonical_document_of_each_status_is_stored_and_shown_again() {
+    use atlas_schema::bridge::{self, Placement, Stored};
+    for store in crate::weak_spots::each().await {
+        for status in JobStatus::ALL {
+            let result = (status == JobStatus::Completed).then(|| serde_json::json!({ "success": true, "data": [] }));
+            let error = (status == JobStatus::Failed || status == JobStatus::Timeout).then_some("it broke");
+            let document = serde_json::json!({
+                "id": format!("old-{}", status.as_str()), "type": "async", "status": status,
+                "url": "https://example.org/", "params": { "extractionInstructions": "names" }, "result": result,
+                "error": error, "createdAt": 1_700_000_000_000_i64, "updatedAt": 1_700_000_001_000_i64,
+                "correlationId": "c-1"
+            });
+            let document: atlas_schema::ExtractionJob = serde_json::from_value(document).unwrap();
+            let Stored { record, extra } = bridge::store(document.clone(), &Placement::new(Stage::Dev)).unwrap();
+            let id = record.id;
+            let stored = record.map_payload(|request| serde_json::to_value(request).unwrap());
+            let jobs = vec![atlas_jobs::NewJob::migrated(stored)];
+            let now = atlas_jobs::SystemClock::new().now();
+            assert_eq!(store.enqueue(jobs.clone(), now).await.unwrap(), [atlas_jobs::store::Enqueued::Created { id }]);
+            assert_eq!(store.enqueue(jobs, now).await.unwrap(), [atlas_jobs::store::Enqueued::Existing { id }]);
+            let read = store.get_one(id.into()).await.unwrap().unwrap();
+            let read = read.map_payload(|payload| serde_json::from_value(payload).unwrap());
+            assert_eq!(bridge::view(read, extra).unwrap(), document);
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-async fn each() -> Vec<Arc<dyn JobStore>> {
+pub(crate) async fn each() -> Vec<Arc<dyn JobStore>> {
     vec![
         stores::memory().await,
         #[cfg(feature = "sqlite")]
