@@ -6,11 +6,12 @@
 
 use crate::facts::Facts;
 use crate::facts::labelled::{Labelled, labelled};
-use crate::page::{NodeId, Page};
-use crate::transform::Transform;
+use crate::page::Page;
+use crate::transform::{CHOICE, Transform, is_choice};
 use crate::value::Locale;
 use atlas_schema::{Evidence, JsonPointer, Source, Span, Verified};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use unicode_normalization::UnicodeNormalization;
@@ -92,21 +93,24 @@ impl<'p> Reading<'p> {
 
     /// Checks one piece of evidence of `value`. Derived values are checked by `derived`.
     pub fn check(&self, evidence: &Evidence, value: &Value) -> Verified {
-        let source = self.stands(evidence) && transformed(evidence, &self.locale).as_ref() == Some(value);
+        let gives = match evidence.transform.as_deref() {
+            Some(CHOICE) => is_choice(value, &evidence.quote),
+            _ => transformed(evidence, &self.locale).as_ref() == Some(value),
+        };
+        let source = gives && self.stands(evidence);
         Verified { source, visible: source && self.is_visible(evidence, value) }
     }
 
     fn stands(&self, evidence: &Evidence) -> bool {
-        let attribute;
         let text = match &evidence.source {
-            Source::VisibleText {} => Some(self.page.text()),
-            Source::HiddenText {} => Some(self.page.hidden_text()),
+            Source::VisibleText {} => Some(Cow::Borrowed(self.page.text())),
+            Source::HiddenText {} => Some(Cow::Borrowed(self.page.hidden_text())),
             Source::Attribute { name } => {
-                attribute = evidence.node.and_then(|node| self.node(node));
-                attribute.and_then(|node| self.page.attr(node, name))
+                let node = evidence.node.and_then(|node| self.page.node_by_index(node));
+                node.and_then(|node| self.page.attr(node, name)).map(Cow::Borrowed)
             }
             Source::Embedded { pointer, .. } => evidence.node.and_then(|node| self.facts().embedded(node, pointer)),
-            Source::Url {} => self.page.url().map(url::Url::as_str),
+            Source::Url {} => self.page.url().map(|url| Cow::Borrowed(url.as_str())),
             _ => None,
         };
         let Some(text) = text.filter(|_| !evidence.spans.is_empty()) else { return false };
@@ -121,10 +125,6 @@ impl<'p> Reading<'p> {
             }
         }
         rest.is_empty()
-    }
-
-    fn node(&self, index: u32) -> Option<NodeId> {
-        self.page.node_by_index(index)
     }
 
     /// A value read from visible text is visible; another must be found there, as itself or as its quote.

@@ -81,13 +81,22 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
         }
     }
     rest.chars().for_each(&mut push);
-    Cow::Owned(plain)
+    Cow::Owned(single_brackets(plain))
+}
+
+/// `((optional))` is `(optional)`: content systems bracket what an author bracketed already.
+fn single_brackets(text: String) -> String {
+    if text.contains("((") && text.contains("))") {
+        return text.replace("((", "(").replace("))", ")");
+    }
+    text
 }
 
 fn is_clean(text: &str) -> bool {
     let mut before = ' ';
     for c in text.chars() {
         let odd = matches!(c, '&' | '<')
+            || (c == '(' && before == '(')
             || c.is_control()
             || is_invisible(c)
             || (c.is_whitespace() && (c != ' ' || before == ' '));

@@ -188,6 +188,15 @@ impl Transform {
         Some((value, whole()))
     }
 
+    /// Whether a text is a better source than most, so that it is tried first: `24 cookies` says more than `24`.
+    pub(crate) fn prefers(self, text: &str) -> bool {
+        match self {
+            Self::Servings => servings::names_something(text),
+            Self::Text => !text.trim_start().starts_with("http"),
+            _ => true,
+        }
+    }
+
     /// How a page might show a value that was read from elsewhere.
     pub(crate) fn spellings(self, value: &Value) -> Vec<String> {
         let plain = match value {
@@ -214,6 +223,16 @@ impl Transform {
     }
 }
 
+/// The transform of a value that a schema lists, such as `out_of_stock` for `https://schema.org/OutOfStock`.
+pub(crate) const CHOICE: &str = "choice";
+
+/// Whether a listed value is what a text says: equal but for letter case, separators and a vocabulary's address.
+pub(crate) fn is_choice(choice: &Value, text: &str) -> bool {
+    let simple = |text: &str| crate::evidence::folded(text).replace(['_', '-', ' '], "");
+    let text = plain::clean(text);
+    choice.as_str().map(simple).is_some_and(|choice| choice == simple(&text) || choice == simple(local_name(&text)))
+}
+
 /// Minutes as pages write them, hours apart and together.
 fn shown_minutes(minutes: u64) -> Vec<String> {
     let mut shown: Vec<String> = ["min", " min", "m", "’"].iter().map(|unit| format!("{minutes}{unit}")).collect();
@@ -235,6 +254,9 @@ fn shown_minutes(minutes: u64) -> Vec<String> {
     shown
 }
 
+/// Longer than 100 days is a time stamp gone astray, not how long something takes.
+const MAX_SECONDS: u64 = 100 * 24 * 3600;
+
 fn time(transform: Transform, text: &str, locale: &Locale) -> Option<(Value, Range<usize>)> {
     let (seconds, range) = match value::duration::parse(text, locale) {
         Some(found) => (found.value.as_secs(), found.range),
@@ -245,6 +267,9 @@ fn time(transform: Transform, text: &str, locale: &Locale) -> Option<(Value, Ran
             (minutes * 60, trimmed(text))
         }
     };
+    if seconds > MAX_SECONDS {
+        return None;
+    }
     let value = match transform {
         Transform::Minutes => Value::from(seconds.div_ceil(60)),
         Transform::Seconds => Value::from(seconds),

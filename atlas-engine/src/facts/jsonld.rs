@@ -5,7 +5,7 @@
 //! one script are the entries of one array.
 
 use super::tree::{Json, Tree};
-use super::{Document, Facts, Item, ItemId, Leaf, Place, Syntax, Value, lenient, local_name};
+use super::{COMPOSED, Document, Facts, Item, ItemId, Leaf, Place, Syntax, Value, lenient, local_name};
 use crate::page::{NodeId, Page};
 use std::collections::HashMap;
 
@@ -135,6 +135,21 @@ impl Reader<'_> {
                 "@reverse" => self.reverse(child, item),
                 "@included" => self.top(child),
                 _ => self.values(item, &name, child),
+            }
+        }
+        if self.facts.item(item).is_some_and(|item| item.types.iter().any(|kind| &**kind == "PropertyValue")) {
+            let part = |keys: [&str; 2]| {
+                keys.iter()
+                    .find_map(|key| tree.member(at, key))
+                    .filter(|part| tree.text(*part).is_some_and(|text| !text.trim().is_empty()))
+            };
+            let parts: Vec<u32> = [part(["value", "value"]), part(["unitText", "unitCode"]), part(["name", "name"])]
+                .into_iter()
+                .flatten()
+                .collect();
+            if parts.len() > 1 {
+                let leaf = self.facts.compose(tree, at, &parts);
+                self.facts.push_property(item, COMPOSED, Value::Leaf(leaf));
             }
         }
         Some(item)

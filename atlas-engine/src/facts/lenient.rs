@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
                 if let Some(tree) = tree {
                     tree.close(at);
                 }
-                whole.or(self.torn.then_some(()))
+                self.kept(whole)
             }
             b'[' if depth < MAX_DEPTH => {
                 self.at += 1;
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
                 if let Some(tree) = tree {
                     tree.close(at);
                 }
-                whole.or(self.torn.then_some(()))
+                self.kept(whole)
             }
             quote @ (b'"' | b'\'') => {
                 let text = self.string(quote, tree.is_some())?;
@@ -145,6 +145,16 @@ impl<'a> Reader<'a> {
                 Some(())
             }
         }
+    }
+
+    /// What a fault inside a container means for the container. In a torn document the reading ends there for good:
+    /// going on in each enclosing container would try the same fault again at every level.
+    fn kept(&mut self, whole: Option<()>) -> Option<()> {
+        if whole.is_none() && self.torn {
+            self.at = self.text.len();
+            return Some(());
+        }
+        whole
     }
 
     fn members(&mut self, mut tree: Option<&mut Tree>, at: u32, depth: u32) -> Option<()> {

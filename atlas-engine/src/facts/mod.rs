@@ -15,6 +15,7 @@ mod tree;
 
 use crate::page::{NodeId, Page};
 use atlas_schema::{JsonPointer, Source, Span};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use tree::Tree;
@@ -81,6 +82,8 @@ pub struct Leaf(pub(crate) Place);
 pub(crate) enum Place {
     /// A scalar of an embedded document.
     Json { document: u32, at: u32 },
+    /// Several scalars of one object, joined by a blank each: an index into the facts' composed texts.
+    Composed { index: u32 },
     /// An attribute's value.
     Attribute { node: NodeId, name: &'static str },
     /// The visible text of a node, or its hidden text if it is hidden.
@@ -95,9 +98,22 @@ struct Document {
     tree: Tree,
 }
 
+/// The name under which an item's value, unit and name stand together, as a reader would say them.
+pub(crate) const COMPOSED: &str = "@composed";
+
+#[derive(Debug)]
+struct Composed {
+    document: u32,
+    /// The object.
+    at: u32,
+    spans: Vec<Span>,
+    text: String,
+}
+
 /// Everything a page states as data.
 #[derive(Debug, Default)]
 pub struct Facts {
+    composed: Vec<Composed>,
     items: Vec<Item>,
     by_id: HashMap<Box<str>, Vec<ItemId>>,
     documents: Vec<Document>,
@@ -162,6 +178,7 @@ impl Facts {
             Place::Json { document, at } => {
                 self.documents.get(*document as usize).and_then(|document| document.tree.text(*at)).unwrap_or("")
             }
+            Place::Composed { index } => self.composed.get(*index as usize).map_or("", |composed| &composed.text),
             Place::Attribute { node, name } => page.attr(*node, name).unwrap_or(""),
             Place::Node { node } if page.is_hidden(*node) => {
                 page.hidden_text().get(page.hidden_range(*node)).unwrap_or("")
@@ -182,30 +199,57 @@ impl Facts {
     }
 
     /// Where bytes `range` of a leaf's text stand, as evidence says it: source, node, span.
-    pub(crate) fn locate(&self, page: &Page, leaf: &Leaf, range: &Range<usize>) -> (Source, NodeId, Span) {
+    pub(crate) fn locate(&self, page: &Page, leaf: &Leaf, range: &Range<usize>) -> (Source, NodeId, Vec<Span>) {
+        let embedded = |document: u32, at: u32| {
+            let document = self.documents.get(document as usize);
+            let pointer = document.map(|document| document.tree.pointer(at)).unwrap_or_default();
+            let pointer = JsonPointer::parse(&pointer).unwrap_or_default();
+            let source = Source::Embedded { syntax: Syntax::JsonLd.as_str().into(), pointer };
+            (source, document.map_or(page.root(), |document| document.node))
+        };
         match &leaf.0 {
             Place::Json { document, at } => {
-                let (pointer, node) = self.documents.get(*document as usize).map_or_else(
-                    || (String::new(), page.root()),
-                    |document| (document.tree.pointer(*at), document.node),
-                );
-                let pointer = JsonPointer::parse(&pointer).unwrap_or_default();
-                (Source::Embedded { syntax: Syntax::JsonLd.as_str().into(), pointer }, node, span(0, range))
+                let (source, node) = embedded(*document, *at);
+                (source, node, vec![span(0, range)])
             }
-            Place::Attribute { node, name } => (Source::Attribute { name: (*name).into() }, *node, span(0, range)),
+            Place::Composed { index } => match self.composed.get(*index as usize) {
+                Some(composed) => {
+                    let (source, node) = embedded(composed.document, composed.at);
+                    (source, node, composed.spans.clone())
+                }
+                None => (Source::VisibleText {}, page.root(), Vec::new()),
+            },
+            Place::Attribute { node, name } => {
+                (Source::Attribute { name: (*name).into() }, *node, vec![span(0, range)])
+            }
             Place::Node { node } if page.is_hidden(*node) => {
-                (Source::HiddenText {}, *node, span(page.hidden_range(*node).start, range))
+                (Source::HiddenText {}, *node, vec![span(page.hidden_range(*node).start, range)])
             }
-            Place::Node { node } => (Source::VisibleText {}, *node, span(page.text_range(*node).start, range)),
-            Place::Visible { node, start, .. } => (Source::VisibleText {}, *node, span(*start, range)),
+            Place::Node { node } => (Source::VisibleText {}, *node, vec![span(page.text_range(*node).start, range)]),
+            Place::Visible { node, start, .. } => (Source::VisibleText {}, *node, vec![span(*start, range)]),
         }
     }
 
-    /// The text of an embedded document at a pointer, for checking evidence.
-    pub(crate) fn embedded(&self, node: u32, pointer: &JsonPointer) -> Option<&str> {
+    /// The text of an embedded document at a pointer, for checking evidence. An object's or array's text is its scalars in
+    /// document order, joined by one blank.
+    pub(crate) fn embedded(&self, node: u32, pointer: &JsonPointer) -> Option<Cow<'_, str>> {
         let parts: Vec<String> = pointer.parts().collect();
         let mut documents = self.documents.iter().filter(|document| document.node.index() == node);
-        documents.find_map(|document| document.tree.text(document.tree.find(&parts)?))
+        documents.find_map(|document| {
+            let at = document.tree.find(&parts)?;
+            document.tree.text(at).map(Cow::Borrowed).or_else(|| document.tree.joined(at).map(Cow::Owned))
+        })
+    }
+
+    /// Joins scalars of one object of a document that is about to be added.
+    fn compose(&mut self, tree: &Tree, at: u32, parts: &[u32]) -> Leaf {
+        let texts: Vec<&str> = parts.iter().filter_map(|part| tree.text(*part)).collect();
+        let spans =
+            parts.iter().zip(&texts).map(|(part, text)| span(tree.offset_in(at, *part), &(0..text.len()))).collect();
+        let document = u32::try_from(self.documents.len()).unwrap_or(u32::MAX);
+        let index = u32::try_from(self.composed.len()).unwrap_or(u32::MAX);
+        self.composed.push(Composed { document, at, spans, text: texts.join(" ") });
+        Leaf(Place::Composed { index })
     }
 }
 

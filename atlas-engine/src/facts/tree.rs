@@ -98,6 +98,18 @@ impl Tree {
         }
     }
 
+    /// The text of a container: its scalars in document order, joined by one blank. `None` for an empty one.
+    pub(crate) fn joined(&self, at: u32) -> Option<String> {
+        let end = self.entries.get(at as usize)?.end;
+        let texts: Vec<&str> = (at + 1..end).filter_map(|inner| self.text(inner)).collect();
+        (!texts.is_empty()).then(|| texts.join(" "))
+    }
+
+    /// Where the scalar at `inner` stands in the [`joined`](Self::joined) text of the container at `at`.
+    pub(crate) fn offset_in(&self, at: u32, inner: u32) -> usize {
+        (at + 1..inner).filter_map(|before| self.text(before)).map(|text| text.len() + 1).sum()
+    }
+
     /// The JSON Pointer of an entry.
     pub(crate) fn pointer(&self, at: u32) -> String {
         let mut steps = Vec::new();

@@ -3,42 +3,40 @@
 use crate::plain;
 
 /// What recipes make, one and many. A yield of anything else is counted in servings.
-const NOUNS: [(&str, &str); 62] = [
+const NOUNS: [(&str, &str); 54] = [
     ("appetizer", "appetizers"),
     ("bar", "bars"),
     ("batch", "batches"),
-    ("biscuit", "biscuits"),
     ("blondie", "blondies"),
-    ("bottle", "bottles"),
     ("bowl", "bowls"),
     ("brownie", "brownies"),
     ("bun", "buns"),
-    ("burger", "burgers"),
     ("burrito", "burritos"),
     ("cake", "cakes"),
-    ("cocktail", "cocktails"),
+    ("churro", "churros"),
     ("cookie", "cookies"),
     ("crepe", "crepes"),
+    ("croissant", "croissants"),
     ("cup", "cups"),
     ("cupcake", "cupcakes"),
     ("donut", "donuts"),
     ("doughnut", "doughnuts"),
     ("dozen", "dozen"),
-    ("drink", "drinks"),
-    ("dumpling", "dumplings"),
-    ("empanada", "empanadas"),
+    ("falafel", "falafel"),
     ("fritter", "fritters"),
     ("gallon", "gallons"),
     ("glass", "glasses"),
+    ("gordita", "gorditas"),
     ("gram", "grams"),
+    ("item", "items"),
     ("jar", "jars"),
     ("kilogram", "kilograms"),
     ("layer", "layers"),
     ("liter", "liters"),
     ("loaf", "loaves"),
-    ("meatball", "meatballs"),
     ("milliliter", "milliliters"),
     ("muffin", "muffins"),
+    ("naan", "naan"),
     ("ounce", "ounces"),
     ("pancake", "pancakes"),
     ("patty", "patties"),
@@ -46,33 +44,36 @@ const NOUNS: [(&str, &str); 62] = [
     ("pie", "pies"),
     ("pierogi", "pierogies"),
     ("pint", "pints"),
-    ("pizza", "pizzas"),
-    ("popsicle", "popsicles"),
+    ("pizzelle", "pizzelles"),
     ("pound", "pounds"),
-    ("quart", "quarts"),
     ("quesadilla", "quesadillas"),
     ("roll", "rolls"),
     ("sandwich", "sandwiches"),
     ("scone", "scones"),
+    ("scoop", "scoops"),
     ("serving", "servings"),
     ("skewer", "skewers"),
     ("slice", "slices"),
     ("square", "squares"),
-    ("taco", "tacos"),
     ("tart", "tarts"),
-    ("tortilla", "tortillas"),
-    ("truffle", "truffles"),
     ("turnover", "turnovers"),
-    ("waffle", "waffles"),
-    ("wing", "wings"),
     ("wrap", "wraps"),
+];
+/// Units as they are abbreviated.
+const UNITS: [(&str, (&str, &str)); 6] = [
+    ("g", ("gram", "grams")),
+    ("kg", ("kilogram", "kilograms")),
+    ("ml", ("milliliter", "milliliters")),
+    ("oz", ("ounce", "ounces")),
+    ("lb", ("pound", "pounds")),
+    ("lbs", ("pound", "pounds")),
 ];
 
 /// Reads a yield; of a range the upper end counts. `None` if no number is written.
 pub(super) fn read(text: &str) -> Option<String> {
     let text = plain::clean(text).to_lowercase();
     let (count, after) = count(&text)?;
-    let noun = noun(after).or_else(|| noun(&text));
+    let noun = unit(after).or_else(|| noun(after)).or_else(|| noun(&text));
     let unit = match noun {
         Some((one, many)) => {
             if count == "1" {
@@ -81,10 +82,22 @@ pub(super) fn read(text: &str) -> Option<String> {
                 many
             }
         }
+        None if text.contains("makes") => {
+            if count == "1" {
+                "item"
+            } else {
+                "items"
+            }
+        }
         None if count == "1" => "serving",
         None => "servings",
     };
     Some(format!("{count} {unit}"))
+}
+
+/// Whether a text says what is counted, not only how many.
+pub(super) fn names_something(text: &str) -> bool {
+    text.chars().any(char::is_alphabetic)
 }
 
 /// The count, and the text after it.
@@ -101,6 +114,16 @@ fn count(text: &str) -> Option<(String, &str)> {
 
 fn number(text: &str) -> Option<(String, &str)> {
     let start = text.find(|c: char| c.is_ascii_digit())?;
+    if let Some(before) = text
+        .get(..start)
+        .and_then(|before| before.strip_suffix('.'))
+        .filter(|before| !before.ends_with(char::is_alphanumeric))
+    {
+        let fraction = text.get(start..)?.bytes().take_while(u8::is_ascii_digit).count();
+        let digits = text.get(start..start + fraction)?.trim_end_matches('0');
+        let after = text.get(before.len() + 1 + fraction..).unwrap_or("");
+        return (!digits.is_empty()).then(|| (format!("0.{digits}"), after));
+    }
     let rest = text.get(start..)?;
     let whole = rest.bytes().take_while(u8::is_ascii_digit).count();
     let fraction =
@@ -108,8 +131,14 @@ fn number(text: &str) -> Option<(String, &str)> {
     let length = if fraction > 0 { whole + 1 + fraction } else { whole };
     let spelled = rest.get(..length)?;
     let spelled = if fraction > 0 { spelled.trim_end_matches('0').trim_end_matches('.') } else { spelled };
-    let spelled = spelled.trim_start_matches('0');
+    let spelled = if spelled.starts_with("0.") { spelled } else { spelled.trim_start_matches('0') };
     (!spelled.is_empty()).then(|| (spelled.to_owned(), rest.get(length..).unwrap_or("")))
+}
+
+/// The abbreviated unit that a text starts with.
+fn unit(text: &str) -> Option<(&'static str, &'static str)> {
+    let word = text.trim_start().split(|c: char| !c.is_alphabetic()).next()?;
+    UNITS.iter().find(|(short, _)| *short == word).map(|(_, unit)| *unit)
 }
 
 /// The first word that names something countable.

@@ -1,6 +1,9 @@
 //! Integration tests of atlas-engine, through its public API.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod direct_html;
+mod direct_jsonld;
+mod engine_results;
 mod fetch_file;
 #[cfg(feature = "http-fetcher")]
 mod fetch_http;
@@ -16,6 +19,8 @@ mod page_hostile;
 mod page_properties;
 mod page_text;
 mod page_tree;
+mod schema_refusals;
+mod support;
 mod tables;
 mod value_date;
 mod value_duration;

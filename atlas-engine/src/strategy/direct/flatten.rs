@@ -1,6 +1,6 @@
 //! Flattening: lists that markup nests, such as the sections and steps of instructions, as texts in reading order.
 
-use crate::facts::{Facts, ItemId, Leaf, Value};
+use crate::facts::{COMPOSED, Facts, ItemId, Leaf, Value};
 use crate::page::Page;
 use crate::plain;
 
@@ -33,6 +33,9 @@ fn flatten<'a>(facts: &'a Facts, page: &'a Page, value: &'a Value, texts: &mut V
     if inner.is_empty() {
         if let Some(item) = all(facts, id, "item").next() {
             return flatten(facts, page, item, texts, depth + 1);
+        }
+        if let Some(composed) = leaf(facts, id, COMPOSED) {
+            return texts.push(composed);
         }
         let text =
             leaf(facts, id, "text").or_else(|| leaf(facts, id, "description")).or_else(|| leaf(facts, id, "value"));

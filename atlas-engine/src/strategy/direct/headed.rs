@@ -12,6 +12,10 @@ const MAX_LABEL: usize = 60;
 const MAX_ENTRY: usize = 400;
 /// A list may start this many bytes of text after its label.
 const MAX_LEAD: usize = 600;
+/// Lines taken where there is no list.
+const MAX_LINES: usize = 40;
+/// The next entry starts at most this many bytes of text after the one before: sub-headings fit between.
+const MAX_GAP: usize = 120;
 
 /// The entries of the best list under one of `labels`; empty if there is none.
 ///
@@ -33,7 +37,7 @@ pub(super) fn list(reading: &Reading<'_>, labels: &[String], prose: bool) -> Vec
 }
 
 /// A line as a label: folded, without closing punctuation and counts.
-fn label(text: &str) -> String {
+pub(super) fn label(text: &str) -> String {
     let folded = folded(text);
     let end = folded.find([':', '(', '[']).unwrap_or(folded.len());
     folded.get(..end).unwrap_or("").trim().trim_end_matches(['.', '!', '…', ':']).to_owned()
@@ -60,7 +64,10 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], prose: bool) -> Ve
         if range.start < line.end || range.is_empty() {
             continue;
         }
-        let far = entries.last().map_or(line.end, |(_, last)| last.end) + MAX_LEAD < range.start;
+        let far = match entries.last() {
+            Some((_, last)) => last.end + MAX_GAP < range.start,
+            None => line.end + MAX_LEAD < range.start,
+        };
         if range.end > end || far {
             break;
         }
@@ -69,18 +76,49 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], prose: bool) -> Ve
         }
         entries.push((node, range));
     }
+    // Lists of links lead elsewhere: menus, tags, related pages.
+    let links = entries.iter().filter(|(node, range)| is_link(page, *node, range)).count();
+    if links * 2 > entries.len() {
+        return Vec::new();
+    }
     if entries.len() > 1 {
         let leaves = entries.into_iter().filter(|(_, range)| prose || range.len() <= MAX_ENTRY);
         return leaves.map(|(node, _)| Leaf(Place::Node { node })).collect();
     }
     let mut leaves = Vec::new();
-    for line in lines(page.text(), line.end + 1).take_while(|line| line.end <= end).take(200) {
+    for line in lines(page.text(), line.end + 1).take_while(|line| line.end <= end).take(MAX_LINES) {
         let Some(node) = page.node_at(line.start) else { continue };
         if line.len() <= MAX_ENTRY || prose {
             leaves.push(Leaf(Place::Visible { node, start: line.start, end: line.end }));
         }
     }
     leaves
+}
+
+/// Whether all that an entry shows is a link.
+fn is_link(page: &Page, node: NodeId, range: &Range<usize>) -> bool {
+    page.descendants(node).any(|inner| page.tag(inner) == Some("a") && page.text_range(inner) == *range)
+}
+
+/// The lines of the page that together show the folded `text`, in order; empty unless they show nearly all of it.
+pub(super) fn shown(reading: &Reading<'_>, text: &str) -> Vec<Leaf> {
+    let page = reading.page();
+    let mut leaves = Vec::new();
+    let (mut at, mut covered) = (0, 0);
+    for line in lines(page.text(), 0) {
+        let shown = folded(page.text().get(line.clone()).unwrap_or(""));
+        if shown.chars().count() < 8 {
+            continue;
+        }
+        // Between two lines stands at most a number or a bullet.
+        let rest = text.get(at..).unwrap_or("");
+        let Some(found) = rest.find(&shown).filter(|found| *found <= 12) else { continue };
+        let Some(node) = page.node_at(line.start) else { continue };
+        at += found + shown.len();
+        covered += shown.len();
+        leaves.push(Leaf(Place::Visible { node, start: line.start, end: line.end }));
+    }
+    if covered * 10 >= text.len() * 9 { leaves } else { Vec::new() }
 }
 
 /// Where the part of the page under a label ends: at the next label of something else, or the next heading as high.

@@ -3,6 +3,7 @@
 use super::choose::Sources;
 use super::flatten;
 use super::headed;
+use super::marks;
 use super::want::Want;
 use crate::evidence::{MAX_QUOTE, Reading, folded, sum_of};
 use crate::facts::labelled::Layout;
@@ -10,7 +11,7 @@ use crate::facts::{Facts, ItemId, Leaf, Place, Syntax, Value as Fact};
 use crate::plain;
 use crate::shape::{Field, Kind, NodeRef, Shape};
 use crate::strategy::DraftRecord;
-use crate::transform::Transform;
+use crate::transform::{CHOICE, Transform, is_choice};
 use atlas_schema::{Evidence, JsonPointer, Verified, Warning};
 use serde_json::{Map, Value};
 use std::ops::Range;
@@ -155,6 +156,12 @@ impl<'a> Mapper<'a> {
         }
         if top {
             self.from_meta(want, &mut candidates);
+        }
+        let text = |candidate: &Candidate<'a>| self.reading.facts().text(self.reading.page(), &candidate.leaf);
+        candidates.sort_by_key(|candidate| !want.transform.prefers(text(candidate)));
+        // Of many pictures the page's own choice is the one it shares.
+        if top && want.is("image") {
+            candidates.sort_by_key(|candidate| !Facts::is_page_level(&candidate.leaf));
         }
         let chosen = self.first(&candidates, node, want, at);
         if chosen.is_some() || !top {
@@ -326,8 +333,11 @@ impl<'a> Mapper<'a> {
         if transform == Transform::Minutes && value.as_u64() == Some(0) {
             return None;
         }
-        if let Some(allowed) = &node.allowed {
-            value = allowed_value(allowed, &value)?;
+        let mut chosen = false;
+        if let Some(allowed) = node.allowed.as_ref().filter(|allowed| !allowed.contains(&value)) {
+            let quote = text.get(range.clone())?;
+            value = allowed.iter().find(|choice| is_choice(choice, quote)).cloned()?;
+            chosen = true;
         }
         let range = base.start + range.start..base.start + range.end;
         let quote = whole.get(range.clone())?;
@@ -339,15 +349,15 @@ impl<'a> Mapper<'a> {
             });
             return None;
         }
-        let (source, node, span) = facts.locate(page, leaf, &range);
+        let (source, node, spans) = facts.locate(page, leaf, &range);
         let plain = value.as_str() == Some(quote);
         let evidence = Evidence {
             source,
             document: 0,
             node: Some(node.index()),
-            spans: vec![span],
+            spans,
             quote: quote.to_owned(),
-            transform: (!plain).then(|| transform.name().to_owned()),
+            transform: (!plain).then(|| if chosen { CHOICE } else { transform.name() }.to_owned()),
             verified: Verified::default(),
         };
         Some((value, evidence))
@@ -447,6 +457,9 @@ impl<'a> Mapper<'a> {
         } else {
             want.transform
         };
+        if transform == Transform::Text {
+            candidates = self.tidy(candidates, want);
+        }
         let mut values: Vec<Value> = Vec::new();
         for candidate in &candidates {
             if values.len() >= max {
@@ -482,7 +495,7 @@ impl<'a> Mapper<'a> {
             } else {
                 flatten::texts(facts, page, &found).into_iter().map(whole).collect()
             };
-            let candidates = self.split(candidates, want);
+            let candidates = self.as_shown(self.split(candidates, want));
             if candidates.iter().any(|candidate| !plain::clean(self.part(candidate)).is_empty()) {
                 return candidates;
             }
@@ -519,6 +532,48 @@ impl<'a> Mapper<'a> {
             }
         }
         candidates
+    }
+
+    /// One long text that the page shows in several lines is cut where the page cuts it.
+    fn as_shown(&self, candidates: Vec<Candidate<'a>>) -> Vec<Candidate<'a>> {
+        let [only] = candidates.as_slice() else { return candidates };
+        let text = self.part(only);
+        if text.len() < 160 {
+            return candidates;
+        }
+        let shown = headed::shown(self.reading, &folded(&plain::clean(text)));
+        if shown.len() < 2 {
+            return candidates;
+        }
+        shown.into_iter().map(|leaf| Candidate { leaf: std::borrow::Cow::Owned(leaf), range: None }).collect()
+    }
+
+    /// List entries without their marks: bullets and counting numbers go, and so do lines that only label or count.
+    fn tidy(&self, candidates: Vec<Candidate<'a>>, want: &Want) -> Vec<Candidate<'a>> {
+        let counted = candidates.len() > 1
+            && candidates
+                .iter()
+                .enumerate()
+                .all(|(at, candidate)| marks::counted(self.part(candidate), at + 1).is_some());
+        let several = candidates.len() > 1;
+        let mut tidy = Vec::new();
+        let mut dropped = 0;
+        for (at, mut candidate) in candidates.into_iter().enumerate() {
+            let text = self.part(&candidate);
+            let folded = folded(&plain::clean(text));
+            let labels = folded.len() <= 60 && want.labels.contains(&headed::label(&folded));
+            if several && (labels || marks::is_ordinal(folded.trim_end_matches([':', '.']), at + 1 - dropped)) {
+                dropped += 1;
+                continue;
+            }
+            let skip = if counted { marks::counted(text, at + 1) } else { marks::bullet(text) };
+            if let Some(skip) = skip {
+                let whole = candidate.range.clone().unwrap_or(0..text.len());
+                candidate.range = Some(whole.start + skip..whole.end);
+            }
+            tidy.push(candidate);
+        }
+        tidy
     }
 
     fn objects(
@@ -600,14 +655,4 @@ fn commas(text: &str) -> Vec<Range<usize>> {
     }
     cut(text.len(), text.len());
     parts
-}
-
-/// The listed value that a found one is, letter case and blanks aside.
-fn allowed_value(allowed: &[Value], value: &Value) -> Option<Value> {
-    if allowed.contains(value) {
-        return Some(value.clone());
-    }
-    let wanted = folded(value.as_str()?);
-    let simple = |text: &str| text.replace(['_', '-', ' '], "");
-    allowed.iter().find(|one| one.as_str().is_some_and(|one| simple(&folded(one)) == simple(&wanted))).cloned()
 }

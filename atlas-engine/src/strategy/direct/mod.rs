@@ -7,6 +7,7 @@ mod choose;
 mod flatten;
 mod headed;
 mod map;
+mod marks;
 mod tabular;
 mod vocabulary;
 mod want;

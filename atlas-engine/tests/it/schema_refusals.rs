@@ -1,0 +1,145 @@
+//! Bad input: schemas that are none, contradict themselves, never end, reach outside or cost too much.
+
+use atlas_engine::shape::{SchemaError, SchemaFaultKind, Shape};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+fn refused(schema: &Value) -> SchemaError {
+    Shape::compile(schema).expect_err("the schema should be refused")
+}
+
+fn kinds(schema: &Value) -> Vec<(String, SchemaFaultKind)> {
+    refused(schema).faults.into_iter().map(|fault| (fault.pointer.to_string(), fault.kind)).collect()
+}
+
+fn with(property: Value) -> Value {
+    json!({ "type": "object", "properties": { "a": property } })
+}
+
+#[test]
+fn a_schema_that_is_not_one_is_refused() {
+    for schema in [json!(null), json!("object"), json!([]), json!(3), json!(true)] {
+        assert_eq!(kinds(&schema), [(String::new(), SchemaFaultKind::NotASchema)]);
+    }
+    assert_eq!(kinds(&with(json!({ "type": "strnig" })))[0].1, SchemaFaultKind::NotASchema);
+    assert_eq!(kinds(&with(json!({ "minLength": -1 })))[0].1, SchemaFaultKind::NotASchema);
+    assert_eq!(kinds(&with(json!(7)))[0], ("/properties/a".into(), SchemaFaultKind::NotASchema));
+}
+
+#[test]
+fn a_schema_of_anything_but_one_record_is_refused() {
+    for schema in [json!({ "type": "string" }), json!({ "type": "array", "items": { "type": "object" } }), json!({})] {
+        assert_eq!(kinds(&schema), [(String::new(), SchemaFaultKind::NotARecord)]);
+    }
+}
+
+#[test]
+fn bad_input_18_references_that_cycle_are_empty_or_lead_outside_are_refused_without_a_network() {
+    let started = Instant::now();
+    let cycle = json!({ "type": "object", "properties": { "a": { "$ref": "#/$defs/x" } },
+        "$defs": { "x": { "$ref": "#/$defs/y" }, "y": { "$ref": "#/$defs/x" } } });
+    assert!(kinds(&cycle).iter().all(|(_, kind)| *kind == SchemaFaultKind::Endless));
+    assert_eq!(
+        kinds(&with(json!({ "$ref": "" }))),
+        [("/properties/a/$ref".into(), SchemaFaultKind::DanglingReference)]
+    );
+    assert_eq!(kinds(&with(json!({ "$ref": "#/$defs/none" })))[0].1, SchemaFaultKind::DanglingReference);
+    for target in ["https://example.com/s.json", "file:///etc/passwd", "other.json", "//example.com/x", "urn:x:y"] {
+        let found = kinds(&with(json!({ "$ref": target })));
+        assert_eq!(found, [("/properties/a/$ref".into(), SchemaFaultKind::RemoteReference)]);
+        assert!(!refused(&with(json!({ "$ref": target }))).to_string().contains(target));
+    }
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn bad_input_19_a_pattern_that_would_explode_is_refused_within_50_ms() {
+    for pattern in [r"^(\p{L}{1,1000}){1,1000}$", "((a{100}){100}){100}", &"a".repeat(2000)] {
+        let schema = with(json!({ "type": "string", "pattern": pattern }));
+        let started = Instant::now();
+        let found = kinds(&schema);
+        assert!(started.elapsed() < Duration::from_millis(50), "{:?}", started.elapsed());
+        assert_eq!(found, [("/properties/a/pattern".into(), SchemaFaultKind::Pattern)]);
+    }
+}
+
+#[test]
+fn a_pattern_that_costs_little_to_write_cannot_cost_much_to_compile() {
+    for pattern in [r"\p{L}{1000}", r"(\p{L}|\p{N}){900}", r"[\s\S]{1000}", "(a*)*b", "(?=x)y"] {
+        let started = Instant::now();
+        let _ = Shape::compile(&with(json!({ "type": "string", "pattern": pattern })));
+        assert!(started.elapsed() < Duration::from_secs(2), "{pattern}: {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_recursive_schema_that_must_nest_for_ever_is_refused() {
+    let endless = json!({ "type": "object", "properties": { "child": { "$ref": "#" } }, "required": ["child"] });
+    assert_eq!(kinds(&endless)[0].1, SchemaFaultKind::Endless);
+    let by_list = json!({ "type": "object", "properties": { "list": { "type": "array", "minItems": 1, "items": { "$ref": "#" } } },
+        "required": ["list"] });
+    assert_eq!(kinds(&by_list)[0].1, SchemaFaultKind::Endless);
+}
+
+#[test]
+fn a_recursive_schema_that_may_end_is_accepted() {
+    for child in [json!({ "$ref": "#" }), json!({ "anyOf": [{ "type": "null" }, { "$ref": "#" }] })] {
+        let schema = json!({ "type": "object", "properties": { "name": { "type": "string" }, "child": child } });
+        assert!(Shape::compile(&schema).is_ok());
+    }
+}
+
+#[test]
+fn contradictions_are_refused_all_at_once() {
+    let schema = json!({ "type": "object", "additionalProperties": false, "required": ["ghost"], "properties": {
+        "a": { "type": "string", "minLength": 5, "maxLength": 2 },
+        "b": { "type": "integer", "enum": ["x"] },
+        "c": { "enum": [] },
+        "d": { "allOf": [{ "type": "string" }, { "type": "number" }] },
+        "e": { "type": "boolean", "const": 3 } } });
+    let found = kinds(&schema);
+    let pointers: Vec<&str> = found.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    assert_eq!(
+        pointers,
+        [
+            "/required/0",
+            "/properties/a/minLength",
+            "/properties/b/enum",
+            "/properties/c/enum",
+            "/properties/d/allOf/1",
+            "/properties/e/const"
+        ]
+    );
+    assert!(found.iter().all(|(_, kind)| *kind == SchemaFaultKind::Contradictory));
+}
+
+#[test]
+fn a_schema_too_large_or_too_deep_is_refused() {
+    let many: serde_json::Map<String, Value> =
+        (0..3000).map(|at| (format!("f{at}"), json!({ "type": "string" }))).collect();
+    assert_eq!(kinds(&json!({ "type": "object", "properties": many }))[0].1, SchemaFaultKind::TooLarge);
+    let mut deep = json!({ "type": "string" });
+    for _ in 0..200 {
+        deep = json!({ "type": "object", "properties": { "a": deep } });
+    }
+    assert_eq!(kinds(&deep)[0].1, SchemaFaultKind::TooLarge);
+    let chain: serde_json::Map<String, Value> = (0..1500)
+        .map(|at| {
+            (
+                format!("d{at}"),
+                json!({ "type": "object", "properties": { "a": { "$ref": format!("#/$defs/d{}", (at + 1) % 1500) } } }),
+            )
+        })
+        .collect();
+    let schema = json!({ "type": "object", "properties": { "a": { "$ref": "#/$defs/d0" } }, "$defs": chain });
+    assert_eq!(kinds(&schema)[0].1, SchemaFaultKind::TooLarge);
+}
+
+#[test]
+fn messages_tell_what_to_do_and_hold_no_value() {
+    let secret = "hunter2";
+    let error =
+        refused(&with(json!({ "const": secret, "type": "integer", "$ref": format!("https://{secret}.example/") })));
+    assert_eq!(error.faults.len(), 2);
+    assert!(!error.to_string().contains(secret) && !format!("{error:?}").contains(secret));
+}
