@@ -34,3 +34,8 @@ pub mod value;
 
 pub use engine::{Engine, EngineBuilder, Typed};
 pub use error::EngineError;
+
+/// The examples of the README, compiled and run with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

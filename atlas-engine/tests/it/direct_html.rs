@@ -80,12 +80,16 @@ async fn lists_under_labels_are_found_without_any_markup() {
     {
         let html = format!(
             "<h1>Soup</h1><nav><ul><li>Home</li><li>About</li></ul></nav><h2>{ingredients}</h2><h4>Broth</h4><ul><li>2 onions</li>
-             <li>1 <b>carrot</b></li></ul><h2>{method}</h2><ol><li>Chop everything.</li><li>Boil it.</li></ol><h2>Comments</h2>
+             <li>1 <b>carrot</b></li></ul><h2>{method}</h2><ol><li>Chop everything into small pieces.</li><li>Boil it for half an hour, then serve.</li></ol><h2>Comments</h2>
              <ul><li>Nice!</li><li>Thanks.</li></ul>"
         );
         let result = recipe(&html).await;
         assert_eq!(result.data[0]["ingredients"], json!(["2 onions", "1 carrot"]), "{ingredients}");
-        assert_eq!(result.data[0]["instructions"], json!(["Chop everything.", "Boil it."]), "{method}");
+        assert_eq!(
+            result.data[0]["instructions"],
+            json!(["Chop everything into small pieces.", "Boil it for half an hour, then serve."]),
+            "{method}"
+        );
         assert!(evidence(&result, "/0/ingredients/1")[0].verified.visible);
         assert_proven(&result);
     }

@@ -17,10 +17,39 @@ const MAX_LINES: usize = 40;
 /// The next entry starts at most this many bytes of text after the one before: sub-headings fit between.
 const MAX_GAP: usize = 120;
 
+/// What the entries of a list are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// Sentences, such as steps.
+    Prose,
+    /// Amounts of things, such as ingredients.
+    Amounts,
+    /// Anything.
+    Other,
+}
+
+/// Whether a list reads as what it should be. A wrong list under a right label is worse than none: menus, equipment and
+/// remarks stand there too.
+fn is_plausible(page: &Page, entries: &[Leaf], sort: Sort) -> bool {
+    let text = |leaf: &Leaf| match &leaf.0 {
+        Place::Node { node } => page.text_of(*node),
+        Place::Visible { start, end, .. } => page.text().get(*start..*end).unwrap_or(""),
+        _ => "",
+    };
+    let share = |fits: &dyn Fn(&str) -> bool| {
+        entries.iter().filter(|leaf| fits(text(leaf))).count() * 100 / entries.len().max(1)
+    };
+    match sort {
+        Sort::Prose => share(&|text| text.chars().count() >= 25) >= 50,
+        Sort::Amounts => share(&|text| text.contains(|c: char| c.is_numeric())) >= 30,
+        Sort::Other => true,
+    }
+}
+
 /// The entries of the best list under one of `labels`; empty if there is none.
 ///
 /// Of several lists so labelled the one with the most entries counts: teasers and tables of contents are short.
-pub(super) fn list(reading: &Reading<'_>, labels: &[String], prose: bool) -> Vec<Leaf> {
+pub(super) fn list(reading: &Reading<'_>, labels: &[String], sort: Sort) -> Vec<Leaf> {
     let page = reading.page();
     let mut best: Vec<Leaf> = Vec::new();
     for line in lines(page.text(), 0) {
@@ -28,8 +57,8 @@ pub(super) fn list(reading: &Reading<'_>, labels: &[String], prose: bool) -> Vec
         if text.len() > MAX_LABEL || !labels.contains(&label(text)) {
             continue;
         }
-        let found = below(page, &line, labels, prose);
-        if found.len() > best.len() {
+        let found = below(page, &line, labels, sort);
+        if found.len() > best.len() && is_plausible(page, &found, sort) {
             best = found;
         }
     }
@@ -55,7 +84,7 @@ fn lines(text: &str, from: usize) -> impl Iterator<Item = Range<usize>> + '_ {
 }
 
 /// The list entries, else the lines, between a label and whatever ends its part of the page.
-fn below(page: &Page, line: &Range<usize>, labels: &[String], prose: bool) -> Vec<Leaf> {
+fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort) -> Vec<Leaf> {
     let level = page.node_at(line.start).and_then(|node| heading(page, node));
     let end = end_of_part(page, line.end, level, labels);
     let mut entries: Vec<(NodeId, Range<usize>)> = Vec::new();
@@ -82,13 +111,13 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], prose: bool) -> Ve
         return Vec::new();
     }
     if entries.len() > 1 {
-        let leaves = entries.into_iter().filter(|(_, range)| prose || range.len() <= MAX_ENTRY);
+        let leaves = entries.into_iter().filter(|(_, range)| sort == Sort::Prose || range.len() <= MAX_ENTRY);
         return leaves.map(|(node, _)| Leaf(Place::Node { node })).collect();
     }
     let mut leaves = Vec::new();
     for line in lines(page.text(), line.end + 1).take_while(|line| line.end <= end).take(MAX_LINES) {
         let Some(node) = page.node_at(line.start) else { continue };
-        if line.len() <= MAX_ENTRY || prose {
+        if line.len() <= MAX_ENTRY || sort == Sort::Prose {
             leaves.push(Leaf(Place::Visible { node, start: line.start, end: line.end }));
         }
     }

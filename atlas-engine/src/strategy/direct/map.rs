@@ -448,7 +448,7 @@ impl<'a> Mapper<'a> {
             candidates = self.split(candidates, want);
         }
         if candidates.is_empty() && top && !want.labels.is_empty() {
-            let leaves = headed::list(self.reading, &want.labels, want.is("instructions"));
+            let leaves = headed::list(self.reading, &want.labels, list_sort(want));
             candidates
                 .extend(leaves.into_iter().map(|leaf| Candidate { leaf: std::borrow::Cow::Owned(leaf), range: None }));
         }
@@ -627,6 +627,16 @@ impl<'a> Mapper<'a> {
         map.insert(total.name.clone(), Value::from(sum));
         let inputs = parts.iter().map(|(name, _)| JsonPointer::root().key(name)).collect();
         self.record.evidence.push((JsonPointer::root().key(&total.name), sum_of(inputs)));
+    }
+}
+
+fn list_sort(want: &Want) -> headed::Sort {
+    if want.is("instructions") {
+        headed::Sort::Prose
+    } else if want.is("ingredients") {
+        headed::Sort::Amounts
+    } else {
+        headed::Sort::Other
     }
 }
 
