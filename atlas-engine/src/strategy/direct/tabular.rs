@@ -41,8 +41,9 @@ fn record(page: &Page, grid: &Grid, wants: &Wants) -> DraftRecord {
         let texts = texts.into_iter().enumerate();
         texts.map(|(index, quoted)| text(page, grid, quoted, &at.index(index), draft)).collect::<Vec<_>>()
     };
-    if wants.header && grid.header_rows > 0 {
-        let header = list(record.header, &root.key("header"), &mut draft);
+    if wants.header {
+        let texts = if grid.header_rows > 0 { record.header } else { Vec::new() };
+        let header = list(texts, &root.key("header"), &mut draft);
         map.insert("header".into(), Value::Array(header));
     }
     if wants.rows {
