@@ -175,3 +175,35 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn a_table_as_a_record_has_evidence_for_every_cell_and_empty_ones_stay_in_place() {
+    let page = page(
+        "<table><caption>Teas</caption><tr><th>Kind<th>Price<tr><td>Sencha<sup>[1]</sup> green<td><tr><td>Matcha<br>fine<td>9 €</table>",
+    );
+    let schema = atlas_engine::types::by_name("table").unwrap();
+    let request = atlas_schema::ExtractionRequest::new("https://example.org/teas", schema);
+    let engine = atlas_engine::Engine::builder().build().unwrap();
+    let result = engine.extract_page(&page, &request).await.unwrap();
+    let expected = serde_json::json!([{
+        "caption": "Teas",
+        "header": ["Kind", "Price"],
+        "rows": [["Sencha green", ""], ["Matcha fine", "9 €"]],
+    }]);
+    assert_eq!(serde_json::Value::Array(result.data), expected);
+    assert_eq!(result.evidence.len(), 7);
+    assert!(result.evidence.values().flatten().all(|piece| piece.verified.source && piece.verified.visible));
+}
+
+#[tokio::test]
+async fn a_field_without_markup_is_found_under_its_label() {
+    let page = page(
+        "<html lang=de><h1>Apfelkuchen</h1><dl><dt>Zubereitungszeit<dd>20 Min.</dl><p>Portionen: 4<p><b>Autorin</b> A. Beispiel",
+    );
+    let schema = serde_json::json!({"type": "object", "title": "Recipe", "properties": {
+        "prep_time": {"type": "integer", "description": "in minutes"}, "author": {"type": "string"}}});
+    let request = atlas_schema::ExtractionRequest::new("https://example.org/kuchen", schema);
+    let engine = atlas_engine::Engine::builder().build().unwrap();
+    let result = engine.extract_page(&page, &request).await.unwrap();
+    assert_eq!(serde_json::Value::Array(result.data), serde_json::json!([{"prep_time": 20, "author": "A. Beispiel"}]));
+}
