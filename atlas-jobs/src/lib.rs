@@ -65,3 +65,8 @@ pub use worker::{
     AfterError, HandlerError, HandlerFn, InvalidWorker, JobContext, JobHandler, Worker, WorkerBuilder, WorkerError,
     WorkerReport, handler_fn,
 };
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
