@@ -140,7 +140,7 @@ fn run(tokenizer: &Tokenizer<Guard>, piece: StrTendril) -> usize {
 
 /// Hands raw content to the tree builder as the tokenizer would: line ends made one, NUL replaced.
 fn hand_over(guard: &Guard, content: StrTendril) {
-    let content = if content.contains(['\r', '\0']) {
+    let content = if content.as_bytes().contains(&b'\r') || content.as_bytes().contains(&0) {
         StrTendril::from(content.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}"))
     } else {
         content

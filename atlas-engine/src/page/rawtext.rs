@@ -8,7 +8,7 @@
 pub(super) enum Raw {
     /// Of a `script`: a comment in it may hold a whole script again.
     Script,
-    /// Of an element that ends at the first end tag of its name, which has that many letters.
+    /// Of an element that ends at the first end tag of its name, which is this.
     Text(&'static str),
 }
 
@@ -18,12 +18,12 @@ pub(super) fn content_len(html: &str, raw: Raw) -> usize {
         Raw::Script => script_len(html),
         Raw::Text(name) => {
             let mut at = 0;
-            while let Some(found) = html.get(at..).and_then(|rest| rest.find("</")) {
+            while let Some(found) = html.get(at..).and_then(|rest| rest.find('<')) {
                 at += found;
-                if names(html.as_bytes(), at + 2, name) {
+                if html.as_bytes().get(at + 1) == Some(&b'/') && names(html.as_bytes(), at + 2, name) {
                     return at;
                 }
-                at += 2;
+                at += 1;
             }
             html.len()
         }

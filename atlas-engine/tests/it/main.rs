@@ -10,6 +10,8 @@ mod fetch_http;
 #[cfg(feature = "http-fetcher")]
 mod fetch_http_guard;
 mod fetch_memory;
+#[cfg(feature = "mock")]
+mod fetch_mock;
 #[cfg(feature = "http-fetcher")]
 mod fetch_server;
 mod labelled;
