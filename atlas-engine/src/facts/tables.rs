@@ -27,7 +27,8 @@ pub struct Grid {
     pub header_rows: usize,
     /// Whether the table holds data; otherwise it arranges the page, or is empty.
     pub is_data: bool,
-    /// Whether rows or columns were left out to stay within memory: the table has more than a million slots.
+    /// Whether rows or columns were left out to stay within memory: spans make a million slots of the page's
+    /// tables, or repeat 64 MiB of text.
     pub truncated: bool,
     cells: Vec<Cell>,
     /// Rows of equal length; `None` where no cell stands.
@@ -71,17 +72,22 @@ pub struct Record {
 
 /// All tables of the page, in document order, the ones inside cells too.
 pub fn tables(page: &Page) -> Vec<Grid> {
-    let mut nodes = page.elements("table").peekable();
-    if nodes.peek().is_none() {
+    let nodes: Vec<NodeId> = page.elements("table").collect();
+    if nodes.is_empty() {
         return Vec::new();
     }
     let marks: Arc<[Range<usize>]> = marks::find(page).into();
-    let mut slots = form::MAX_SLOTS;
-    nodes.map(|node| grid(page, node, &marks, &mut slots)).collect()
+    let mut budget = form::Budget::default();
+    let grid = |(index, node): (usize, &NodeId)| {
+        // Tables are in document order, so the first one inside would come next.
+        let nests = nodes.get(index + 1).is_some_and(|next| page.contains(*node, *next));
+        grid(page, *node, nests, &marks, &mut budget)
+    };
+    nodes.iter().enumerate().map(grid).collect()
 }
 
-fn grid(page: &Page, node: NodeId, marks: &Arc<[Range<usize>]>, slots: &mut usize) -> Grid {
-    let formed = form::form(page, node, slots);
+fn grid(page: &Page, node: NodeId, nests: bool, marks: &Arc<[Range<usize>]>, budget: &mut form::Budget) -> Grid {
+    let formed = form::form(page, node, budget);
     let mut grid = Grid {
         node,
         caption: formed.caption.filter(|caption| !page.text_range(*caption).is_empty()),
@@ -93,7 +99,7 @@ fn grid(page: &Page, node: NodeId, marks: &Arc<[Range<usize>]>, slots: &mut usiz
         marks: Arc::clone(marks),
     };
     head::refine(page, &mut grid, formed.head_rows);
-    grid.is_data = head::is_data(page, &grid);
+    grid.is_data = head::is_data(page, &grid, nests);
     grid
 }
 
@@ -164,7 +170,7 @@ impl Quoted {
         let first = marks.partition_point(|mark| mark.end <= range.start);
         for mark in marks.get(first..).unwrap_or_default().iter().take_while(|mark| mark.start < range.end) {
             quoted.push_lines(page.text(), from..mark.start.max(from));
-            from = mark.end.min(range.end);
+            from = mark.end.min(range.end).max(from);
         }
         quoted.push_lines(page.text(), from..range.end);
         quoted

@@ -147,6 +147,21 @@ fn hostile_spans_stay_within_memory() {
     assert!(grid.height() * grid.width() <= 1_000_000);
 }
 
+#[test]
+fn hostile_spans_do_not_repeat_a_long_text_without_end() {
+    let long = "word ".repeat(40_000);
+    let page = page(&format!("<table>{}</table>", format!("<tr><th rowspan=900 colspan=900>{long}<td>x").repeat(3)));
+    let record = tables(&page)[0].record(&page);
+    let bytes: usize = record.rows.iter().flatten().chain(&record.header).map(|cell| cell.text.len()).sum();
+    assert!(bytes < 100 << 20);
+}
+
+#[test]
+fn very_many_tables_are_read_in_one_pass() {
+    let page = page(&"<table><tr><th>A<th>B<tr><td>1<td>2</table>".repeat(20_000));
+    assert_eq!(tables(&page).iter().filter(|grid| grid.is_data).count(), 20_000);
+}
+
 fn sound(page: &Page, grid: &Grid) -> bool {
     let record = grid.record(page);
     let quoted = record.header.iter().chain(record.rows.iter().flatten()).chain(record.caption.iter());

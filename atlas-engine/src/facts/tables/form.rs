@@ -4,10 +4,24 @@ use super::Cell;
 use crate::page::{NodeId, Page};
 
 /// Slots of all the tables of one page. Pages with real data stay far below; hostile spans would fill memory.
-pub(super) const MAX_SLOTS: usize = 1_000_000;
+const MAX_SLOTS: usize = 1_000_000;
+/// Bytes of text that spans may repeat, for the same reason.
+const MAX_REPEATED: usize = 64 << 20;
 /// The HTML standard's limits of `colspan` and `rowspan`.
 const MAX_COLSPAN: usize = 1_000;
 const MAX_ROWSPAN: usize = 65_534;
+
+/// What the tables of one page may still take up.
+pub(super) struct Budget {
+    slots: usize,
+    repeated: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { slots: MAX_SLOTS, repeated: MAX_REPEATED }
+    }
+}
 
 pub(super) struct Formed {
     pub(super) caption: Option<NodeId>,
@@ -25,7 +39,7 @@ struct Reach {
     rows: usize,
 }
 
-pub(super) fn form(page: &Page, table: NodeId, budget: &mut usize) -> Formed {
+pub(super) fn form(page: &Page, table: NodeId, budget: &mut Budget) -> Formed {
     let mut formed = Formed { caption: None, cells: Vec::new(), rows: Vec::new(), head_rows: 0, truncated: false };
     let mut groups: Vec<(Vec<NodeId>, bool)> = Vec::new();
     let mut feet: Vec<Vec<NodeId>> = Vec::new();
@@ -62,7 +76,7 @@ fn is_row(page: &Page, node: NodeId) -> bool {
 }
 
 /// Cells do not reach beyond their group of rows.
-fn group(page: &Page, rows: &[NodeId], budget: &mut usize, formed: &mut Formed) {
+fn group(page: &Page, rows: &[NodeId], budget: &mut Budget, formed: &mut Formed) {
     let mut reaches: Vec<Option<Reach>> = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         let below = rows.len() - index;
@@ -75,13 +89,20 @@ fn group(page: &Page, rows: &[NodeId], budget: &mut usize, formed: &mut Formed) 
             while slots.get(column).is_some_and(Option::is_some) {
                 column += 1;
             }
-            let columns = span(page, node, "colspan").unwrap_or(1).clamp(1, MAX_COLSPAN);
-            let deep = match span(page, node, "rowspan") {
+            let mut columns = span(page, node, "colspan").unwrap_or(1).clamp(1, MAX_COLSPAN);
+            let mut deep = match span(page, node, "rowspan") {
                 Some(0) => below,
                 Some(rows) => rows.min(MAX_ROWSPAN).min(below),
                 None => 1,
             };
-            if column + columns > *budget {
+            let repeated = page.text_range(node).len().saturating_mul(columns * deep - 1);
+            if repeated > budget.repeated {
+                (columns, deep) = (1, 1);
+                formed.truncated = true;
+            } else {
+                budget.repeated -= repeated;
+            }
+            if column + columns > budget.slots {
                 formed.truncated = true;
                 break;
             }
@@ -104,11 +125,11 @@ fn group(page: &Page, rows: &[NodeId], budget: &mut usize, formed: &mut Formed) 
             }
             column += columns;
         }
-        if slots.len() > *budget {
+        if slots.len() > budget.slots {
             formed.truncated = true;
             return;
         }
-        *budget -= slots.len();
+        budget.slots -= slots.len();
         formed.rows.push(slots);
     }
 }
@@ -150,17 +171,17 @@ fn span(page: &Page, node: NodeId, name: &str) -> Option<usize> {
 }
 
 /// Makes all rows as long as the longest, if the budget allows it.
-fn square(budget: &mut usize, formed: &mut Formed) {
+fn square(budget: &mut Budget, formed: &mut Formed) {
     let width = formed.rows.iter().map(Vec::len).max().unwrap_or_default();
     for index in 0..formed.rows.len() {
         let Some(row) = formed.rows.get_mut(index) else { return };
         let missing = width - row.len();
-        if missing > *budget {
+        if missing > budget.slots {
             formed.rows.truncate(index);
             formed.truncated = true;
             return;
         }
-        *budget -= missing;
+        budget.slots -= missing;
         row.resize(width, None);
     }
 }

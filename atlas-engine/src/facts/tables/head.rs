@@ -7,6 +7,8 @@ use crate::page::Page;
 const MAX_HEADER_ROWS: usize = 6;
 /// Longer cells are columns of a page, not data.
 const LONG_CELL: usize = 400;
+/// A cell with more text than this is a part of the page; it would not fit into a quote either.
+const PAGE_PART: usize = 20_000;
 
 /// Takes away rows that are titles, sections or notes and columns without text, and counts the heading rows. `head_rows`:
 /// how many come from `thead`.
@@ -60,12 +62,16 @@ fn is_full_width(grid: &Grid, row: usize) -> bool {
 /// the first of them, unless one of them has text of its own.
 fn drop_columns(page: &Page, grid: &mut Grid) {
     let mut keep = vec![false; grid.width()];
+    let tells: Vec<bool> = grid.cells.iter().map(|cell| !grid.read(page, cell.node).spans.is_empty()).collect();
+    let tells = |cell: Option<&Option<u32>>| {
+        cell.copied().flatten().and_then(|cell| tells.get(usize::try_from(cell).ok()?).copied()).unwrap_or(false)
+    };
     let mut wide: Vec<std::ops::Range<usize>> = Vec::new();
     for row in grid.header_rows..grid.height() {
         let slots = grid.rows.get(row).map(Vec::as_slice).unwrap_or_default();
         let mut column = 0;
         for run in slots.chunk_by(|one, next| one.is_some() && one == next) {
-            if !grid.quoted(page, row, column).spans.is_empty() {
+            if tells(run.first()) {
                 match keep.get_mut(column) {
                     Some(keep) if run.len() == 1 => *keep = true,
                     _ => wide.push(column..column + run.len()),
@@ -133,8 +139,8 @@ fn is_bold(page: &Page, cell: crate::page::NodeId) -> bool {
     whole.is_empty() || bold
 }
 
-/// Judges by what authors say (roles, captions, header cells), then by shape.
-pub(super) fn is_data(page: &Page, grid: &Grid) -> bool {
+/// `nests`: there is a table within. Judges by what authors say (roles, captions, header cells), then by shape.
+pub(super) fn is_data(page: &Page, grid: &Grid, nests: bool) -> bool {
     let role = page.attr(grid.node, "role").unwrap_or_default();
     if matches!(role, "presentation" | "none") || page.is_hidden(grid.node) || grid.height() == 0 || grid.width() == 0 {
         return false;
@@ -145,10 +151,12 @@ pub(super) fn is_data(page: &Page, grid: &Grid) -> bool {
     if filled < 2 || rows == 0 {
         return false;
     }
-    let inner_table = page.elements("table").any(|table| table != grid.node && page.contains(grid.node, table));
+    if cells.clone().any(|cell| page.text_range(cell.node).len() > PAGE_PART) {
+        return false;
+    }
     if grid.caption.is_some() || grid.cells.iter().any(|cell| cell.is_header) || matches!(role, "table" | "grid") {
-        return !inner_table || grid.width() > 1 && grid.height() > 2;
+        return !nests || grid.width() > 1 && grid.height() > 2;
     }
     let long = cells.filter(|cell| page.text_range(cell.node).len() > LONG_CELL).count();
-    !inner_table && grid.width() > 1 && grid.height() > 1 && long * 10 <= filled
+    !nests && grid.width() > 1 && grid.height() > 1 && long * 10 <= filled
 }

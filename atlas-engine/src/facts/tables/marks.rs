@@ -6,7 +6,7 @@ use std::ops::Range;
 /// A mark is never longer: `[note 12]`.
 const MAX_MARK: usize = 24;
 
-/// The parts of the visible text that are marks or keys, in order of their starts.
+/// The parts of the visible text that are marks or keys, in order, none overlapping.
 pub(super) fn find(page: &Page) -> Vec<Range<usize>> {
     let mut marks: Vec<Range<usize>> = Vec::new();
     for node in page.elements("sup") {
@@ -20,6 +20,11 @@ pub(super) fn find(page: &Page) -> Vec<Range<usize>> {
     let keys = page.elements("span").filter(|span| SORT_KEYS.iter().any(|class| page.has_class(*span, class)));
     marks.extend(keys.map(|key| page.text_range(key)).filter(|range| !range.is_empty()));
     marks.sort_by_key(|mark| (mark.start, mark.end));
+    marks.dedup_by(|next, mark| {
+        let overlaps = next.start < mark.end;
+        mark.end = if overlaps { mark.end.max(next.end) } else { mark.end };
+        overlaps
+    });
     marks
 }
 
@@ -29,7 +34,7 @@ const SORT_KEYS: [&str; 4] = ["sortkey", "sort-key", "sort_key", "sortKey"];
 /// A raised text of brackets around a number, a letter or a short word, or such a number or letter that links into the page.
 fn is_mark(page: &Page, node: NodeId) -> bool {
     let text = page.text_of(node).trim();
-    if text.chars().count() > MAX_MARK {
+    if text.len() > 4 * MAX_MARK || text.chars().count() > MAX_MARK {
         return false;
     }
     let links = links_to_note(page, node);
@@ -50,7 +55,7 @@ fn is_label(text: &str) -> bool {
 /// If everything in it is a link to a place on the same page.
 fn links_to_note(page: &Page, node: NodeId) -> bool {
     let whole = page.text_range(node);
-    let inside = page.descendants(node).find(|inner| page.tag(*inner) == Some("a"));
+    let inside = page.descendants(node).take(16).find(|inner| page.tag(*inner) == Some("a"));
     let around = page.ancestors(node).take(2).find(|outer| page.tag(*outer) == Some("a"));
     let within_page = |link: NodeId| {
         let href = page.attr(link, "href").unwrap_or_default().trim();
