@@ -112,10 +112,10 @@ impl Engine {
             return Err(EngineError::Status { status });
         }
         let mut options = self.parse.clone();
-        if let Some(base) = base {
-            options = options.with_url(base);
-        }
-        let page = document.to_page(&options).map_err(EngineError::Page)?;
+        // The caller may know better where the page lives than where it was read, such as a saved file.
+        options.charset.clone_from(&document.charset);
+        options = options.with_url(base.unwrap_or_else(|| document.url.clone()));
+        let page = Page::parse(&document.bytes, &options).map_err(EngineError::Page)?;
         let parsed = started.elapsed();
         let info = page_info(&page, Some(&document), request);
         let mut result = self.run(&page, info, request, &shape, &selection).await;

@@ -112,3 +112,10 @@ fn the_report_needs_nothing_else_and_runs_nothing() {
     let id = report.split("<mark id=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a marked quote");
     assert!(report.contains(&format!("href=\"#{id}\"")), "a value links to its mark");
 }
+
+#[test]
+fn addresses_on_a_saved_page_resolve_where_it_was_published() {
+    let ran = Scratch::new().run(&["--type", "recipe", "--format", "jsonl"]);
+    let image = &ran.page("nikujaga.html")["result"]["data"][0]["image"];
+    assert_eq!(image, "https://mainichidaidokoro.example/images/0147/main.jpg", "{}", ran.err);
+}
