@@ -67,17 +67,14 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find('<') {
         let (before, from) = rest.split_at(at);
         before.chars().for_each(&mut push);
-        match tag(from) {
-            Some((length, ends_line)) => {
-                if ends_line {
-                    push(' ');
-                }
-                rest = from.get(length..).unwrap_or("");
+        if let Some((length, ends_line)) = tag(from) {
+            if ends_line {
+                push(' ');
             }
-            None => {
-                push('<');
-                rest = from.get(1..).unwrap_or("");
-            }
+            rest = from.get(length..).unwrap_or("");
+        } else {
+            push('<');
+            rest = from.get(1..).unwrap_or("");
         }
     }
     rest.chars().for_each(&mut push);
@@ -184,17 +181,14 @@ pub(crate) fn decode_entities(text: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find('&') {
         decoded.push_str(rest.get(..at).unwrap_or(""));
         rest = rest.get(at..).unwrap_or("");
-        match reference(rest) {
-            Some((first, second, length)) => {
-                decoded.push(first);
-                decoded.extend(second);
-                rest = rest.get(length..).unwrap_or("");
-                changed = true;
-            }
-            None => {
-                decoded.push('&');
-                rest = rest.get(1..).unwrap_or("");
-            }
+        if let Some((first, second, length)) = reference(rest) {
+            decoded.push(first);
+            decoded.extend(second);
+            rest = rest.get(length..).unwrap_or("");
+            changed = true;
+        } else {
+            decoded.push('&');
+            rest = rest.get(1..).unwrap_or("");
         }
     }
     if !changed {

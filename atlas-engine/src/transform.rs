@@ -258,14 +258,12 @@ fn shown_minutes(minutes: u64) -> Vec<String> {
 const MAX_SECONDS: u64 = 100 * 24 * 3600;
 
 fn time(transform: Transform, text: &str, locale: &Locale) -> Option<(Value, Range<usize>)> {
-    let (seconds, range) = match value::duration::parse(text, locale) {
-        Some(found) => (found.value.as_secs(), found.range),
+    let (seconds, range) = if let Some(found) = value::duration::parse(text, locale) {
+        (found.value.as_secs(), found.range)
+    } else {
         // A bare number where minutes are wanted is minutes: so do pages write it in their data.
-        None => {
-            let bare = text.trim();
-            let minutes: u64 = bare.parse::<u32>().ok()?.into();
-            (minutes * 60, trimmed(text))
-        }
+        let minutes: u64 = text.trim().parse::<u32>().ok()?.into();
+        (minutes * 60, trimmed(text))
     };
     if seconds > MAX_SECONDS {
         return None;

@@ -35,7 +35,7 @@ struct Reader<'a> {
     open: HashSet<NodeId>,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     /// Items inside an element that an `itemref` names belong to the referring item.
     fn referenced(&mut self) -> HashSet<NodeId> {
         let page = self.page;
@@ -120,14 +120,13 @@ impl<'a> Reader<'a> {
 fn leaf(page: &Page, node: NodeId) -> Leaf {
     let has = |name: &&'static str| page.attr(node, name).is_some_and(|value| !value.trim().is_empty());
     let candidates: &[&'static str] = match page.tag(node).unwrap_or("") {
-        "meta" => &["content", "value"],
         "img" | "audio" | "embed" | "iframe" | "source" | "track" | "video" => {
             let inline = page.attr(node, "src").is_none_or(|src| src.trim().is_empty() || src.starts_with("data:"));
             if inline { &["content", "data-src", "data-lazy-src", "srcset", "src"] } else { &["content", "src"] }
         }
         "a" | "area" | "link" => &["content", "href"],
         "object" => &["content", "data"],
-        "data" | "meter" => &["content", "value"],
+        "meta" | "data" | "meter" => &["content", "value"],
         "time" => &["content", "datetime"],
         _ => &["content"],
     };

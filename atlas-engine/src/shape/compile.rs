@@ -160,12 +160,11 @@ impl<'a> Compiler<'a> {
                 Kind::Object { fields, rest }
             }
             "array" => {
-                let items = match first("items") {
-                    Some(items) => self.node(items)?,
-                    None => {
-                        self.nodes.push(Node::default());
-                        NodeRef(u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX))
-                    }
+                let items = if let Some(items) = first("items") {
+                    self.node(items)?
+                } else {
+                    self.nodes.push(Node::default());
+                    NodeRef(u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX))
                 };
                 let unique = first("uniqueItems") == Some(&Value::Bool(true));
                 Kind::Array { items, max: first("maxItems").and_then(Value::as_u64), unique }

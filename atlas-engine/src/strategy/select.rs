@@ -41,8 +41,12 @@ pub fn select(candidates: &[(StrategyName, Fit)], only: Option<&StrategyName>) -
         if chain.is_empty() {
             return None;
         }
-        chain.iter_mut().for_each(|choice| choice.reason = format!("asked for by name; {}", choice.reason));
-        skipped.iter_mut().for_each(|choice| choice.reason = "the request names another strategy".into());
+        for choice in &mut chain {
+            choice.reason = format!("asked for by name; {}", choice.reason);
+        }
+        for choice in &mut skipped {
+            choice.reason = "the request names another strategy".into();
+        }
         return Some(Selection { chain, skipped });
     }
     let (mut chain, skipped): (Vec<_>, Vec<_>) = choices.partition(|choice| choice.score > 0);

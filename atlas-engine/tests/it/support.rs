@@ -34,7 +34,7 @@ pub(crate) fn assert_proven(result: &ExtractionResult) {
         match value {
             Value::Object(map) => map.iter().for_each(|(key, inner)| leaves(inner, at.key(key), all)),
             Value::Array(list) => {
-                list.iter().enumerate().for_each(|(index, inner)| leaves(inner, at.index(index), all))
+                list.iter().enumerate().for_each(|(index, inner)| leaves(inner, at.index(index), all));
             }
             _ => all.push(at),
         }

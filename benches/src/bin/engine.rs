@@ -80,11 +80,17 @@ fn collect(at: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, paths)?;
-        } else if path.to_str().is_some_and(|name| name.ends_with(".html") || name.ends_with(".html.gz")) {
+        } else if is_page(&path) {
             paths.push(path);
         }
     }
     Ok(())
+}
+
+fn is_page(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    Path::new(name).extension().is_some_and(|end| end == "html")
 }
 
 fn load(path: &Path) -> Result<Vec<u8>> {

@@ -113,6 +113,9 @@ fn coverage(facts: &Facts, group: &[ItemId], wants: &[Want]) -> usize {
     wants.iter().filter(answers).count()
 }
 
+/// Identifiers, names and sources of one thing.
+type Group = (Vec<String>, Vec<String>, Sources);
+
 /// Joins what is stated twice: same identifier, or same name.
 fn grouped(reading: &Reading<'_>, items: &[ItemId]) -> Vec<Sources> {
     let facts = reading.facts();
@@ -125,7 +128,6 @@ fn grouped(reading: &Reading<'_>, items: &[ItemId]) -> Vec<Sources> {
         });
         (facts.item(id).and_then(|item| item.id.as_deref().map(str::to_owned)), name)
     };
-    type Group = (Vec<String>, Vec<String>, Sources);
     let mut groups: Vec<Group> = Vec::new();
     for id in items {
         let (identifier, name) = key(*id);
@@ -133,14 +135,11 @@ fn grouped(reading: &Reading<'_>, items: &[ItemId]) -> Vec<Sources> {
             identifier.as_ref().is_some_and(|one| identifiers.contains(one))
                 || name.as_ref().is_some_and(|one| names.contains(one))
         });
-        let group = match same {
-            Some(at) => &mut groups[at],
-            None => {
-                groups.push((Vec::new(), Vec::new(), Vec::new()));
-                let last = groups.len() - 1;
-                &mut groups[last]
-            }
-        };
+        let at = same.unwrap_or(groups.len());
+        if at == groups.len() {
+            groups.push((Vec::new(), Vec::new(), Vec::new()));
+        }
+        let group = &mut groups[at];
         group.0.extend(identifier);
         group.1.extend(name);
         group.2.push(*id);

@@ -155,7 +155,7 @@ impl<'a> Mapper<'a> {
             }
         }
         if top {
-            self.from_meta(want, &mut candidates);
+            self.meta_candidates(want, &mut candidates);
         }
         let text = |candidate: &Candidate<'a>| self.reading.facts().text(self.reading.page(), &candidate.leaf);
         candidates.sort_by_key(|candidate| !want.transform.prefers(text(candidate)));
@@ -233,7 +233,7 @@ impl<'a> Mapper<'a> {
     }
 
     /// What the page says of itself in meta elements.
-    fn from_meta(&self, want: &Want, out: &mut Vec<Candidate<'a>>) {
+    fn meta_candidates(&self, want: &Want, out: &mut Vec<Candidate<'a>>) {
         let facts = self.facts();
         let title = want.is("title");
         for wanted in &want.meta {
@@ -444,7 +444,7 @@ impl<'a> Mapper<'a> {
             }
         }
         if candidates.is_empty() && top {
-            self.from_meta(want, &mut candidates);
+            self.meta_candidates(want, &mut candidates);
             candidates = self.split(candidates, want);
         }
         if candidates.is_empty() && top && !want.labels.is_empty() {
@@ -490,7 +490,9 @@ impl<'a> Mapper<'a> {
             let whole = |leaf: &'a Leaf| Candidate { leaf: std::borrow::Cow::Borrowed(leaf), range: None };
             let candidates: Vec<Candidate<'a>> = if want.transform == Transform::Url {
                 let mut candidates = Vec::new();
-                found.iter().for_each(|fact| self.leaves_of(fact, want.transform, &mut candidates, 0));
+                for fact in found {
+                    self.leaves_of(fact, want.transform, &mut candidates, 0);
+                }
                 candidates
             } else {
                 flatten::texts(facts, page, &found).into_iter().map(whole).collect()

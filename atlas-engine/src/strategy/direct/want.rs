@@ -40,7 +40,9 @@ impl Want {
         node.hints.paths.iter().for_each(|path| add(path));
         // The name itself is the best guess, unless the vocabulary knows a more exact place below it.
         let known = concept.map_or(&[][..], |concept| concept.paths);
-        known.iter().for_each(|path| add(path));
+        for path in known {
+            add(path);
+        }
         add(&full.concat());
         add(&short.concat());
         let meta = concept.map_or_else(Vec::new, |concept| concept.meta.to_vec());
