@@ -4,7 +4,7 @@
 
 use atlas_schema::Timestamp;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// One instant as two clocks of this process see it.
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct Moment {
     /// The wall clock.
     pub wall: Timestamp,
-    /// Time since some fixed instant of this process.
+    /// Time since some fixed instant of this process, the same one for all who share a store.
     pub steady: Duration,
 }
 
@@ -27,7 +27,8 @@ impl Moment {
     }
 }
 
-/// Where moments come from.
+/// Where moments come from. Workers and managers of one process may each have their own, so all must count `steady` from
+/// the same instant: a store compares what they say.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The present moment.
     fn now(&self) -> Moment;
@@ -39,28 +40,25 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
     }
 }
 
+/// The zero of the steady clock. One for the process: were there one per clock, a younger worker's sweep would look like
+/// a fall of time to an older one's, and the older would expire leases that are alive.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// The clocks of the operating system. A wall clock before September 2001 reads as [`Timestamp::MIN`].
-#[derive(Debug, Clone)]
-pub struct SystemClock {
-    start: Instant,
-}
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct SystemClock;
 
 impl SystemClock {
-    /// Starts the steady clock at zero.
-    pub fn new() -> Self {
-        Self { start: Instant::now() }
-    }
-}
-
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self::new()
+    /// The clocks; all of one process show the same steady time.
+    pub const fn new() -> Self {
+        Self
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
-        Moment { wall: Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MIN), steady: self.start.elapsed() }
+        Moment { wall: Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MIN), steady: START.elapsed() }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Enqueueing, reading, ending, redriving.
 
-use super::{Bench, broken, cancel, done, error, redrive};
+use super::{Bench, broken, cancel, done, error, nested, redrive};
 use crate::error::Kind;
 use crate::spec::NewJob;
-use crate::state::{Reject, Retry};
+use crate::state::{Reject, Retry, Violation};
 use crate::store::{
-    AckOutcome, CommandOutcome, Enqueued, Exchange, JobCommand, JobRef, JobStore, JobStoreExt, SweepOptions,
+    AckOutcome, CommandOutcome, Enqueued, Exchange, JobCommand, JobRef, JobStore, JobStoreExt, MAX_NESTING,
+    SweepOptions,
 };
 use atlas_schema::{AuditKind, ExternalId, IdempotencyKey, JobStatus, Lease, Stage};
 use std::sync::Arc;
@@ -87,6 +88,18 @@ pub async fn an_oversized_payload_is_refused_and_stops_no_other(store: Arc<dyn J
     let answers = bench.enqueue(vec![large, bench.spec()]).await;
     assert!(matches!(&answers[0], Enqueued::Refused(Reject::OutOfRange { .. })), "{:?}", answers[0]);
     assert!(matches!(&answers[1], Enqueued::Created { .. }), "{:?}", answers[1]);
+}
+
+/// What no JSON reader takes would stop the worker that claims it, and every page that lists it.
+pub async fn a_payload_that_nests_too_deep_is_refused_and_the_deepest_allowed_comes_back(store: Arc<dyn JobStore>) {
+    let mut bench = Bench::new(store);
+    let (mut deep, mut deepest) = (bench.spec(), bench.spec());
+    deep.payload = nested(MAX_NESTING + 1);
+    deepest.payload = nested(MAX_NESTING);
+    let answers = bench.enqueue(vec![deep, deepest]).await;
+    assert!(matches!(&answers[0], Enqueued::Refused(Reject::OutOfRange { .. })), "{:?}", answers[0]);
+    let worker = bench.worker();
+    assert_eq!(bench.claim_one(&worker).await.payload, nested(MAX_NESTING));
 }
 
 /// All three names lead to the job; unknown names lead nowhere.
@@ -247,4 +260,17 @@ pub async fn a_migrated_running_record_goes_to_the_next_worker(store: Arc<dyn Jo
     let worker = bench.worker();
     let claimed = bench.claim_one(&worker).await;
     assert_eq!((claimed.id, claimed.epoch, claimed.attempt), (record.id, 2, 2));
+}
+
+/// Without an attempt left it would wait, and stand in front of its queue, for ever.
+pub async fn a_migrated_record_that_nobody_could_claim_is_refused(store: Arc<dyn JobStore>) {
+    let mut bench = Bench::new(store);
+    let mut record = bench.complete(bench.spec()).record().clone();
+    (record.created_at, record.updated_at, record.run_at) = (bench.now.wall, bench.now.wall, bench.now.wall);
+    (record.epoch, record.attempt, record.max_attempts) = (1, 1, 1);
+    let answers = bench.store.enqueue(vec![NewJob::migrated(record)], bench.now).await.expect("enqueue");
+    assert_eq!(answers, [Enqueued::Refused(Reject::Invalid(Violation::Attempts))]);
+    let id = bench.add(bench.spec()).await;
+    let worker = bench.worker();
+    assert_eq!(bench.claim_one(&worker).await.id, id);
 }

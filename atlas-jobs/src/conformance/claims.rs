@@ -1,10 +1,10 @@
 //! Claiming, acknowledging, fencing.
 
-use super::{Bench, broken, done};
+use super::{Bench, broken, done, nested};
 use crate::error::Kind;
 use crate::state::{Reject, Retry};
-use crate::store::{Ack, AckAction, AckOutcome, Held, JobStore};
-use atlas_schema::{ErrorCategory, JobError, JobKind, JobStatus, Progress};
+use crate::store::{Ack, AckAction, AckOutcome, Held, JobStore, MAX_NESTING};
+use atlas_schema::{ErrorCategory, JobError, JobKind, JobStatus, Progress, Timestamp};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -203,4 +203,32 @@ pub async fn an_error_of_over_5000_characters_is_refused(store: Arc<dyn JobStore
     let error = JobError { category: ErrorCategory::Internal, message: "x".repeat(5001) };
     let outcome = bench.ack(&worker, &job, AckAction::Fail { error, retry: Retry::Never }).await;
     assert!(matches!(outcome, AckOutcome::Refused(Reject::OutOfRange { max: 5000, .. })), "{outcome:?}");
+}
+
+/// A result that could not be read back would spoil every page that lists its job.
+pub async fn a_result_that_nests_too_deep_is_refused_and_the_lease_holds(store: Arc<dyn JobStore>) {
+    let mut bench = Bench::new(store);
+    let worker = bench.worker();
+    let id = bench.add(bench.spec()).await;
+    let job = bench.claim_one(&worker).await;
+    let complete = |levels| AckAction::Complete { result: nested(levels) };
+    let outcome = bench.ack(&worker, &job, complete(MAX_NESTING + 1)).await;
+    assert!(matches!(outcome, AckOutcome::Refused(Reject::OutOfRange { .. })), "{outcome:?}");
+    assert_eq!(bench.job(id).await.status, JobStatus::Processing);
+    assert!(matches!(bench.ack(&worker, &job, complete(MAX_NESTING)).await, AckOutcome::Applied { .. }));
+    assert_eq!(bench.job(id).await.result, Some(nested(MAX_NESTING)));
+}
+
+/// A lease that means "never" ends at the end of time, and spoils no record.
+pub async fn a_lease_longer_than_all_time_leaves_the_job_readable(store: Arc<dyn JobStore>) {
+    let mut bench = Bench::new(store);
+    let worker = bench.worker();
+    let id = bench.add(bench.spec()).await;
+    let claim = bench.wanted(1);
+    let mut exchange = bench.exchange(&worker).with_claim(claim);
+    exchange.lease = Duration::MAX;
+    let job = bench.store.exchange(exchange).await.expect("exchange").claimed.remove(0);
+    let expires = bench.job(id).await.lease.map(|lease| lease.expires_at);
+    assert_eq!(expires, Some(Timestamp::MAX));
+    assert!(matches!(bench.ack(&worker, &job, done()).await, AckOutcome::Applied { .. }));
 }

@@ -165,6 +165,11 @@ impl Bench {
     }
 }
 
+/// So many arrays within each other.
+fn nested(levels: usize) -> serde_json::Value {
+    (0..levels).fold(serde_json::Value::Null, |inner, _| serde_json::Value::Array(vec![inner]))
+}
+
 fn done() -> AckAction {
     AckAction::Complete { result: serde_json::json!({ "ok": true }) }
 }
@@ -204,11 +209,13 @@ macro_rules! __job_store_group {
             the_same_key_with_another_body_is_a_conflict_that_says_what_differs,
             the_first_of_two_equal_keys_in_one_call_wins, concurrent_enqueues_of_one_key_make_one_job,
             a_job_of_another_stage_is_refused, an_oversized_payload_is_refused_and_stops_no_other,
+            a_payload_that_nests_too_deep_is_refused_and_the_deepest_allowed_comes_back,
             get_finds_by_id_external_id_and_key, a_completion_keeps_its_result_and_clears_the_error,
             every_version_has_one_event, terminal_is_terminal, a_redrive_clears_the_error_and_keeps_the_history,
             a_command_at_an_old_version_is_refused, a_command_for_no_job_is_not_found,
             of_complete_fail_and_cancel_at_once_one_wins, a_migrated_record_is_stored_as_it_is,
-            a_migrated_running_record_goes_to_the_next_worker);
+            a_migrated_running_record_goes_to_the_next_worker,
+            a_migrated_record_that_nobody_could_claim_is_refused);
     };
     ($fresh:path; claims) => {
         $crate::__job_store_checks!($fresh; claims:
@@ -217,7 +224,9 @@ macro_rules! __job_store_group {
             a_completion_handed_in_twice_is_repeated, a_release_does_not_count_the_attempt,
             a_failure_waits_out_its_backoff, the_last_failure_is_terminal, a_beat_that_does_not_rise_is_refused,
             a_claim_whose_reply_was_lost_is_handed_back, progress_shows_and_makes_no_version,
-            an_oversized_result_is_refused_and_the_lease_holds, an_error_of_over_5000_characters_is_refused);
+            an_oversized_result_is_refused_and_the_lease_holds,
+            a_result_that_nests_too_deep_is_refused_and_the_lease_holds,
+            a_lease_longer_than_all_time_leaves_the_job_readable, an_error_of_over_5000_characters_is_refused);
     };
     ($fresh:path; leases) => {
         $crate::__job_store_checks!($fresh; leases:
@@ -235,7 +244,7 @@ macro_rules! __job_store_group {
     ($fresh:path; outbox) => {
         $crate::__job_store_checks!($fresh; outbox:
             an_end_posts_callback_and_child, an_entry_is_hidden_while_it_is_delivered,
-            a_late_delivery_report_does_not_count);
+            a_late_delivery_report_does_not_count, an_id_used_again_after_a_purge_can_end_again);
     };
     ($fresh:path; controls) => {
         $crate::__job_store_checks!($fresh; controls:

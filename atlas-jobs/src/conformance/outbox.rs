@@ -2,7 +2,7 @@
 
 use super::{Bench, done};
 use crate::state::OutboxTopic;
-use crate::store::{Delivery, JobStore, OutboxExchange, OutboxItem, Settlement};
+use crate::store::{Delivery, JobStore, OutboxExchange, OutboxItem, Purge, PurgeOptions, Settlement};
 use atlas_schema::{Callback, JobId, JobStatus};
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,4 +72,20 @@ pub async fn a_late_delivery_report_does_not_count(store: Arc<dyn JobStore>) {
     take(&bench, id, first.iter().map(late).collect()).await;
     bench.pass(VISIBILITY + Duration::from_millis(100)).await;
     assert_eq!(take(&bench, id, Vec::new()).await.len(), 2, "the entries are still there");
+}
+
+/// What a deleted job left undelivered stands in no later job's way.
+pub async fn an_id_used_again_after_a_purge_can_end_again(store: Arc<dyn JobStore>) {
+    let mut bench = Bench::new(store);
+    let worker = bench.worker();
+    let callback = Callback { url: "https://example.org/done".into() };
+    let id = bench.random.job_id(bench.now.wall);
+    for round in 1..=2 {
+        bench.add(bench.spec().with_id(id).with_callback(callback.clone())).await;
+        let job = bench.claim_one(&worker).await;
+        bench.ack(&worker, &job, done()).await;
+        assert_eq!(bench.job(id).await.status, JobStatus::Completed, "round {round}");
+        bench.store.purge(PurgeOptions::new(Purge::Jobs(vec![id]))).await.expect("purge");
+    }
+    assert_eq!(take(&bench, id, Vec::new()).await.len(), 1, "and is handed out once");
 }

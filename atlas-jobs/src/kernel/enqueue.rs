@@ -1,11 +1,12 @@
 //! Adding jobs, each once.
 
-use super::{Rows, json_len};
+use super::{Rows, json_len, nests_at_most};
 use crate::error::{Kind, StoreError};
 use crate::spec::NewJob;
 use crate::state::Reject;
-use crate::store::{Enqueued, JobRef};
+use crate::store::{Enqueued, JobRef, MAX_NESTING};
 use atlas_schema::{JobId, JobRecord, Timestamp};
+use serde_json::Value;
 
 pub(crate) fn enqueue(rows: &mut impl Rows, jobs: Vec<NewJob>, now: Timestamp) -> Result<Vec<Enqueued>, StoreError> {
     let stage = rows.stage();
@@ -23,8 +24,8 @@ fn one(rows: &mut impl Rows, job: NewJob, now: Timestamp) -> Result<Enqueued, St
         ("the result", record.result.as_ref(), can.max_result_bytes),
     ];
     for (what, value, most) in sizes {
-        if value.is_some_and(|value| json_len(value) > most) {
-            return Ok(Enqueued::Refused(too_large(what, most)));
+        if let Some(reject) = value.and_then(|value| unfit(value, what, most)) {
+            return Ok(Enqueued::Refused(reject));
         }
     }
     if let Some(id) = existing(rows, record)? {
@@ -43,8 +44,14 @@ fn one(rows: &mut impl Rows, job: NewJob, now: Timestamp) -> Result<Enqueued, St
     }
 }
 
-pub(super) fn too_large(what: &'static str, most: usize) -> Reject {
-    Reject::OutOfRange { what, min: 0, max: u64::try_from(most).unwrap_or(u64::MAX), unit: "bytes of JSON" }
+/// Why a value can't be kept: no reader of JSON takes what nests too deep, so its job could never be read again.
+pub(super) fn unfit(value: &Value, what: &'static str, most: usize) -> Option<Reject> {
+    let over =
+        |most, unit| Some(Reject::OutOfRange { what, min: 0, max: u64::try_from(most).unwrap_or(u64::MAX), unit });
+    if !nests_at_most(value, MAX_NESTING) {
+        return over(MAX_NESTING, "levels of arrays and objects");
+    }
+    if json_len(value) > most { over(most, "bytes of JSON") } else { None }
 }
 
 /// The job that holds one of the new job's keys.

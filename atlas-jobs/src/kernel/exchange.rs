@@ -1,8 +1,8 @@
 //! A worker's round trip, over single rows.
 
 use super::claim::claim;
-use super::enqueue::too_large;
-use super::{Beat, Rows, check_limit, json_len};
+use super::enqueue::unfit;
+use super::{Beat, Rows, check_limit};
 use crate::error::{Kind, StoreError};
 use crate::state::{self, Command, Reject};
 use crate::store::{Ack, AckAction, AckOutcome, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE};
@@ -49,8 +49,10 @@ fn acknowledge(rows: &mut impl Rows, ack: Ack, worker: &WorkerId, now: Timestamp
     let command = match ack.action {
         AckAction::Complete { result } => {
             // A result that comes too late is lost whatever its size.
-            if state::holds(&before, epoch).is_ok() && json_len(&result) > most {
-                return Ok(AckOutcome::Refused(too_large("the result", most)));
+            if state::holds(&before, epoch).is_ok()
+                && let Some(reject) = unfit(&result, "the result", most)
+            {
+                return Ok(AckOutcome::Refused(reject));
             }
             Command::Complete { epoch, result }
         }

@@ -76,7 +76,7 @@ pub(crate) trait Rows {
     fn unanswered(&mut self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
     fn ended(&mut self, status: JobStatus, before: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
 
-    /// Entries of a topic that are visible at `now`, with their tries so far, oldest first.
+    /// Entries of a topic that are visible at `now`, with their tries so far, the longest due first.
     fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<(OutboxEntry, u32)>, StoreError>;
     fn outbox_tries(&mut self, key: &str) -> Result<Option<u32>, StoreError>;
     fn outbox_hide(&mut self, key: &str, tries: u32, until: Timestamp) -> Result<(), StoreError>;
@@ -113,6 +113,16 @@ pub(crate) fn check_limit(
     }
     let rule = format!("the limit must be {least} to {MAX_PAGE}");
     Err(StoreError::new(Kind::InvalidInput, backend, operation).with_source(rule))
+}
+
+/// Whether a value has at most so many arrays and objects within each other. Looks no deeper than that itself.
+pub(crate) fn nests_at_most(value: &Value, levels: usize) -> bool {
+    let inner = |value: &Value| levels.checked_sub(1).is_some_and(|left| nests_at_most(value, left));
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(inner),
+        Value::Object(fields) => levels > 0 && fields.values().all(inner),
+        _ => true,
+    }
 }
 
 /// The length of a value's JSON text in bytes, without building it.

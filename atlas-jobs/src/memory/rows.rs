@@ -26,6 +26,7 @@ struct Waiting {
     entry: OutboxEntry,
     tries: u32,
     visible_at: Timestamp,
+    number: u64,
 }
 
 type Group = (TenantId, QueueName, JobKind, JobStatus);
@@ -46,7 +47,8 @@ pub(super) struct MemoryRows {
     workers: BTreeMap<WorkerId, Beat>,
     queues: BTreeMap<QueueName, QueueState>,
     outbox: BTreeMap<String, Waiting>,
-    outbox_order: BTreeMap<u64, String>,
+    /// The keys of each topic, by the time and the order in which they are to be handed out.
+    outbox_due: BTreeMap<&'static str, BTreeMap<(Timestamp, u64), String>>,
     outbox_next: u64,
 }
 
@@ -68,7 +70,7 @@ impl MemoryRows {
             workers: BTreeMap::new(),
             queues: BTreeMap::new(),
             outbox: BTreeMap::new(),
-            outbox_order: BTreeMap::new(),
+            outbox_due: BTreeMap::new(),
             outbox_next: 0,
         }
     }
@@ -173,10 +175,25 @@ impl MemoryRows {
         for entry in entries {
             let key = entry.key();
             let visible_at = entry.event.at;
-            self.outbox_order.insert(self.outbox_next, key.clone());
+            // An entry of the same key can only be that of a purged job whose id was used again.
+            self.forget(&key);
             self.outbox_next += 1;
-            self.outbox.insert(key, Waiting { entry, tries: 0, visible_at });
+            self.wait(key, Waiting { entry, tries: 0, visible_at, number: self.outbox_next });
         }
+    }
+
+    fn wait(&mut self, key: String, waiting: Waiting) {
+        let due = self.outbox_due.entry(waiting.entry.topic.as_str()).or_default();
+        due.insert((waiting.visible_at, waiting.number), key.clone());
+        self.outbox.insert(key, waiting);
+    }
+
+    fn forget(&mut self, key: &str) -> Option<Waiting> {
+        let waiting = self.outbox.remove(key)?;
+        if let Some(due) = self.outbox_due.get_mut(waiting.entry.topic.as_str()) {
+            due.remove(&(waiting.visible_at, waiting.number));
+        }
+        Some(waiting)
     }
 }
 
@@ -361,9 +378,9 @@ impl Rows for MemoryRows {
     }
 
     fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<(OutboxEntry, u32)>, StoreError> {
-        let waiting = self.outbox_order.values().filter_map(|key| self.outbox.get(key));
-        let due = waiting.filter(|waiting| waiting.entry.topic.as_str() == topic && waiting.visible_at <= now);
-        Ok(due.map(|waiting| (waiting.entry.clone(), waiting.tries)).take(limit).collect())
+        let due = self.outbox_due.get(topic).into_iter().flat_map(|due| due.range(..=(now, u64::MAX)));
+        let waiting = due.filter_map(|(_, key)| self.outbox.get(key));
+        Ok(waiting.map(|waiting| (waiting.entry.clone(), waiting.tries)).take(limit).collect())
     }
 
     fn outbox_tries(&mut self, key: &str) -> Result<Option<u32>, StoreError> {
@@ -371,16 +388,14 @@ impl Rows for MemoryRows {
     }
 
     fn outbox_hide(&mut self, key: &str, tries: u32, until: Timestamp) -> Result<(), StoreError> {
-        if let Some(waiting) = self.outbox.get_mut(key) {
-            waiting.tries = tries;
-            waiting.visible_at = until;
+        if let Some(waiting) = self.forget(key) {
+            self.wait(key.into(), Waiting { tries, visible_at: until, ..waiting });
         }
         Ok(())
     }
 
     fn outbox_delete(&mut self, key: &str) -> Result<(), StoreError> {
-        self.outbox.remove(key);
-        self.outbox_order.retain(|_, other| other != key);
+        self.forget(key);
         Ok(())
     }
 }

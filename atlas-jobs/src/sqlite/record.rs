@@ -12,10 +12,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// The columns that [`record`] reads, in its order: `j` is the job, `s` its state, `w` the worker of its lease.
+/// The columns that [`record`] reads, in its order: `j` is the job, `s` its state, `w` the worker of its lease, which ends
+/// at [`Timestamp::MAX`] at the latest.
 pub(super) const COLUMNS: &str = "j.id, j.tenant, j.kind, j.queue, j.external_id, j.idempotency_key, j.parent, \
      j.created_at, j.head, s.status, s.version, s.epoch, s.attempt, s.run_at, s.deadline, s.updated_at, s.started_at, \
-     s.finished_at, s.worker, coalesce(w.seen_at + w.lease_ms, s.lease_end), s.cancel_at, s.cancel_by, \
+     s.finished_at, s.worker, coalesce(min(w.seen_at + w.lease_ms, 253402300799999), s.lease_end), s.cancel_at, s.cancel_by, \
      s.cancel_reason, s.progress, s.error";
 /// How many there are.
 pub(super) const WIDTH: usize = 25;

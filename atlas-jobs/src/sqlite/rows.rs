@@ -212,7 +212,9 @@ impl Rows for SqliteRows<'_> {
     }
 
     fn set_beat(&mut self, worker: &WorkerId, beat: Beat) -> Result<(), StoreError> {
-        let lease = i64::try_from(beat.lease.as_millis()).unwrap_or(i64::MAX);
+        // A longer lease than all of time would overflow in SQL, and every job of the worker would be unreadable.
+        let most = Timestamp::MAX.as_millis();
+        let lease = i64::try_from(beat.lease.as_millis()).map_or(most, |lease| lease.min(most));
         self.run(
             "INSERT OR REPLACE INTO atlas_jobs_worker (worker, beat, lease_ms, seen_at) VALUES (?1, ?2, ?3, ?4)",
             params![worker.as_str(), int(beat.count), lease, beat.seen_at.as_millis()],
@@ -317,7 +319,7 @@ impl Rows for SqliteRows<'_> {
 
     fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<(OutboxEntry, u32)>, StoreError> {
         let sql = "SELECT entry, tries FROM atlas_jobs_outbox WHERE topic = ?1 AND visible_at <= ?2
-                   ORDER BY seq LIMIT ?3";
+                   ORDER BY visible_at, seq LIMIT ?3";
         let read = |row: &Reader<'_>| Ok((row.json(0)?, row.number(1)?));
         self.all(sql, params![topic, now.as_millis(), most(limit)], read)
     }

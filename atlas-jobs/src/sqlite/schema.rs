@@ -87,7 +87,7 @@ CREATE TABLE atlas_jobs_outbox (
   visible_at INTEGER NOT NULL,
   entry TEXT NOT NULL
 ) STRICT;
-CREATE INDEX atlas_jobs_outbox_topic ON atlas_jobs_outbox (topic, seq);
+CREATE INDEX atlas_jobs_outbox_due ON atlas_jobs_outbox (topic, visible_at, seq);
 CREATE TABLE atlas_jobs_count (
   queue TEXT NOT NULL,
   kind TEXT NOT NULL,

@@ -99,7 +99,9 @@ impl SqliteRows<'_> {
 
     pub(super) fn post(&self, entries: &[OutboxEntry]) -> Result<(), StoreError> {
         for entry in entries {
-            let sql = "INSERT INTO atlas_jobs_outbox (key, topic, tries, visible_at, entry) VALUES (?1, ?2, 0, ?3, ?4)";
+            // The same key can only stand for a purged job whose id was used again: that job is nobody's any more, and a
+            // refusal would stop the worker that ends the new one.
+            let sql = "INSERT OR REPLACE INTO atlas_jobs_outbox (key, topic, tries, visible_at, entry) VALUES (?1, ?2, 0, ?3, ?4)";
             let text = self.json(entry)?;
             self.run(sql, params![entry.key(), entry.topic.as_str(), entry.event.at.as_millis(), text])?;
         }

@@ -22,9 +22,12 @@ pub enum Violation {
     /// A cancel request on a job that neither runs nor was cancelled.
     #[error("a cancel request stands on a processing or cancelled job only")]
     Cancel,
-    /// Attempts outside `0..=max_attempts`, or more than claims.
-    #[error("attempts are at most the maximum (1 to 1000) and at most the epoch")]
+    /// Attempts outside `0..=max_attempts`, or more than claims, or none left to a job that waits for one.
+    #[error("attempts are at most the maximum (1 to 1000) and at most the epoch, and a pending job has one left")]
     Attempts,
+    /// An epoch that has no room to grow.
+    #[error("epochs stay below 2^52, so that every later one is a number that JSON readers agree on")]
+    Epoch,
     /// A version below one.
     #[error("versions start at 1")]
     Version,
@@ -51,6 +54,8 @@ pub fn check<P>(record: &JobRecord<P>) -> Result<(), Violation> {
     };
     let attempts = (1..=MAX_ATTEMPTS).contains(&record.max_attempts)
         && record.attempt <= record.max_attempts
+        // Nothing could claim it, and it would stand in front of its queue for ever.
+        && (status != JobStatus::Pending || record.attempt < record.max_attempts)
         && u64::from(record.attempt) <= record.epoch;
     let times = record.updated_at >= record.created_at && record.finished_at.is_none_or(|at| at >= record.created_at);
     let rules = [
@@ -60,6 +65,7 @@ pub fn check<P>(record: &JobRecord<P>) -> Result<(), Violation> {
         (error, Violation::Error),
         (cancel, Violation::Cancel),
         (attempts, Violation::Attempts),
+        (record.epoch < 1 << 52, Violation::Epoch),
         (record.version >= 1, Violation::Version),
         (times, Violation::Times),
         (status != JobStatus::Processing || record.started_at.is_some(), Violation::StartedAt),

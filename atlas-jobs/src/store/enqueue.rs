@@ -21,7 +21,7 @@ pub enum Enqueued {
     Conflict {
         /// The key of the job that is there.
         id: JobId,
-        /// Which field differs (`kind`, `queue`, `payload`), or which key is taken (`external_id`).
+        /// The first field that differs: `tenant`, `kind`, `queue` or `payload`.
         differs: &'static str,
     },
     /// It is outside a limit. Nothing was written.

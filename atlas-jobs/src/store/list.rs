@@ -6,6 +6,10 @@ use atlas_schema::{JobId, JobKind, JobRecord, JobStatus, QueueName, TenantId, Ti
 /// The most items of one page, one claim or one sweep.
 pub const MAX_PAGE: usize = 1000;
 
+/// The most arrays and objects within each other in a payload or a result: one level less than
+/// [`MAX_DEPTH`](atlas_schema::read::MAX_DEPTH), which leaves one for the record around it.
+pub const MAX_NESTING: usize = atlas_schema::read::MAX_DEPTH - 1;
+
 /// Which jobs. Empty means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -15,7 +15,7 @@ pub use command::{CommandOutcome, CommandRequest, JobCommand};
 pub use enqueue::{Enqueued, JobRef};
 pub use exchange::{Ack, AckAction, AckOutcome, Claim, Exchange, Exchanged, Held, HeldOutcome};
 pub use ext::JobStoreExt;
-pub use list::{Filter, HistoryOptions, ListOptions, MAX_PAGE, Order, Page};
+pub use list::{Filter, HistoryOptions, ListOptions, MAX_NESTING, MAX_PAGE, Order, Page};
 pub use outbox::{Delivery, OutboxExchange, OutboxItem, Settlement};
 pub use queues::{QueueChange, QueueState};
 pub use stats::{Count, Scope, Statistics};
@@ -55,6 +55,8 @@ use std::fmt;
 /// - **Cancel safe.** Dropping a future may lose the reply, never leave half a write.
 /// - **No retries inside.** Report the failure: the worker loop decides when to try again.
 /// - **Bounded.** No call does unbounded work: limits above [`MAX_PAGE`] are refused as invalid input.
+/// - **Readable.** What is accepted can be read back: payloads and results above the sizes of [`Capabilities`], or with
+///   more than [`MAX_NESTING`] levels of arrays and objects, are refused.
 ///
 /// Clones and wrappers share one store and forward every method. The `conformance` feature checks all of this.
 #[cfg_attr(feature = "mock", mockall::automock)]

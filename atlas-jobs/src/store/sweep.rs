@@ -62,7 +62,8 @@ pub enum Purge {
         /// Ended before then.
         before: Timestamp,
     },
-    /// These, in any status but `processing`.
+    /// These, in any status but `processing`. The epochs of a deleted job are forgotten with it: an id must not be used
+    /// again while a worker of the old job may still be at work.
     Jobs(Vec<JobId>),
 }
 

@@ -9,6 +9,7 @@ use crate::store::{JobStore, MAX_PAGE};
 use atlas_schema::{JobKind, QueueName, WorkerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// Why a worker can't be built.
@@ -209,6 +210,7 @@ impl WorkerBuilder {
             patience: self.patience,
             retry: self.retry,
             stop_when_drained: self.stop_when_drained,
+            beat: AtomicU64::new(0),
         })
     }
 }

@@ -24,6 +24,11 @@ impl ProgressSlot {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// After a report that may not have arrived; news that came since counts more.
+    pub(crate) fn put_back(&self, progress: Progress) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(progress);
+    }
+
     fn set(&self, progress: Progress) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
     }

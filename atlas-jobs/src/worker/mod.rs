@@ -24,6 +24,7 @@ use crate::store::JobStore;
 use atlas_schema::{JobKind, QueueName, WorkerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +68,8 @@ pub struct Worker {
     patience: Duration,
     retry: RetryPolicy,
     stop_when_drained: bool,
+    /// The last exchange, over all runs.
+    beat: AtomicU64,
 }
 
 /// What a worker did, counted by attempts.
@@ -115,7 +118,9 @@ impl Worker {
     /// Works until `shutdown` fires, or until its queues are drained if so built.
     ///
     /// On shutdown it claims no more, lets running handlers finish for the grace time, then fires their cancel tokens
-    /// and a second later drops them and hands their jobs back, attempts not counted.
+    /// and a second later drops them and hands their jobs back, attempts not counted. A store that fails all that time
+    /// is given up one second later. It may run again afterwards, but not twice at a time: one run would give back what
+    /// the other holds.
     ///
     /// # Errors
     /// [`WorkerError::Store`].

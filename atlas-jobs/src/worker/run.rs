@@ -12,6 +12,7 @@ use crate::store::{
 use atlas_schema::{ErrorCategory, JobError, JobId, JobRecord, JobStatus};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -23,6 +24,9 @@ const STORE_BACKOFF: RetryPolicy = RetryPolicy::new(Duration::from_millis(50), D
 /// Between a handler's cancel token and its being dropped, on shutdown.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// What stands for never where the clock can't count so far: 30 years.
+const NEVER: Duration = Duration::from_hours(30 * 365 * 24);
+
 struct Running {
     job: JobId,
     epoch: u64,
@@ -33,12 +37,20 @@ struct Running {
     abort: AbortHandle,
 }
 
+/// A shutdown under way: first the grace, then the tokens fire, then handlers are dropped, then the store is given up.
+#[derive(Clone, Copy)]
+struct Stopping {
+    step: u32,
+    next: Instant,
+}
+
 struct Loop<'w> {
     worker: &'w Worker,
     tasks: JoinSet<End>,
     running: HashMap<Id, Running>,
     acks: Vec<Ack>,
-    beat: u64,
+    shutdown: CancellationToken,
+    stopping: Option<Stopping>,
     reconcile: bool,
     hungry: bool,
     failures: u32,
@@ -56,55 +68,62 @@ pub(super) async fn run(worker: &Worker, shutdown: CancellationToken) -> Result<
         tasks: JoinSet::new(),
         running: HashMap::new(),
         acks: Vec::new(),
-        beat: 0,
-        reconcile: false,
+        shutdown,
+        stopping: None,
+        // What an earlier run left behind would be kept alive by this one's beats.
+        reconcile: worker.beat.load(Ordering::Relaxed) > 0,
         hungry: true,
         failures: 0,
         failing_since: None,
-        next_heartbeat: now + worker.heartbeat,
-        next_poll: now + worker.poll,
+        next_heartbeat: later(worker.heartbeat),
+        next_poll: later(worker.poll),
         next_sweep: now,
         report: WorkerReport::default(),
     };
     let span = tracing::info_span!("worker", id = %worker.id);
-    let result = state.work(shutdown).instrument(span).await;
+    let result = state.work().instrument(span).await;
     // Dropped handlers hold nothing of ours: their leases end by silence.
     state.tasks.shutdown().await;
     result.map(|()| state.report)
 }
 
 impl Loop<'_> {
-    async fn work(&mut self, shutdown: CancellationToken) -> Result<(), WorkerError> {
+    async fn work(&mut self) -> Result<(), WorkerError> {
         let mut wakeups = self.worker.store.wakeups();
-        let mut stopping: Option<(Stop, Instant)> = None;
+        let shutdown = self.shutdown.clone();
         loop {
-            if stopping.is_none() && shutdown.is_cancelled() {
-                stopping = Some((Stop::No, Instant::now() + self.worker.grace));
+            match self.stopping {
+                None if shutdown.is_cancelled() => {
+                    self.stopping = Some(Stopping { step: 0, next: later(self.worker.grace) });
+                }
+                // Here and not only below: a store that keeps failing never gets so far.
+                Some(stopping) if Instant::now() >= stopping.next => self.stop_harder(stopping),
+                _ => {}
             }
-            if self.round_trip(stopping.is_some()).await? {
+            while let Some(ended) = self.tasks.try_join_next_with_id() {
+                self.ended(ended);
+            }
+            if self.round_trip().await? {
                 continue;
             }
-            if stopping.is_some() && self.running.is_empty() && self.acks.is_empty() {
+            if self.stopping.is_some() && self.idle() {
                 return Ok(());
             }
             if self.drained().await? {
                 return Ok(());
             }
-            let slots = self.running.len() < self.worker.concurrency && stopping.is_none();
+            let slots = self.running.len() < self.worker.concurrency && self.stopping.is_none();
             tokio::select! {
                 biased;
                 Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
                     self.ended(ended);
-                    while let Some(ended) = self.tasks.try_join_next_with_id() {
-                        self.ended(ended);
-                    }
                 }
-                () = shutdown.cancelled(), if stopping.is_none() => {}
-                () = until(stopping.map(|(_, at)| at)) => stopping = Some(self.stop_harder(stopping)),
+                () = shutdown.cancelled(), if self.stopping.is_none() => {}
+                () = until(self.stopping.map(|stopping| stopping.next)) => {}
                 () = hint(&mut wakeups), if slots => self.hungry = true,
                 () = sleep_until(self.next_poll), if slots => {
                     self.hungry = true;
-                    self.next_poll = Instant::now() + self.worker.poll;
+                    self.next_poll = later(self.worker.poll);
                 }
                 () = sleep_until(self.next_heartbeat) => {}
                 () = sleep_until(self.next_sweep) => self.sweep().await?,
@@ -113,21 +132,22 @@ impl Loop<'_> {
     }
 
     /// Hands in and takes, if there is anything to hand in, to take or to say. True if there is more at once.
-    async fn round_trip(&mut self, stopping: bool) -> Result<bool, WorkerError> {
+    async fn round_trip(&mut self) -> Result<bool, WorkerError> {
         let free = self.worker.concurrency.saturating_sub(self.running.len());
-        let wanted = if stopping || !self.hungry { 0 } else { free };
+        let wanted = if self.stopping.is_some() || !self.hungry { 0 } else { free };
         let due = Instant::now() >= self.next_heartbeat;
         if due {
-            self.next_heartbeat = Instant::now() + self.worker.heartbeat;
+            self.next_heartbeat = later(self.worker.heartbeat);
         }
         // Without leases there is nothing to keep alive.
         let heartbeat = due && !self.running.is_empty();
-        if wanted == 0 && !heartbeat && self.acks.is_empty() {
+        // A failed round trip is made up for at once: by the next heartbeat the lease may be over.
+        if wanted == 0 && !heartbeat && self.acks.is_empty() && !self.reconcile {
             return Ok(false);
         }
         let now = self.worker.clock.now();
-        self.beat += 1;
-        let mut exchange = Exchange::new(self.worker.id.clone(), self.beat, self.worker.lease, now)
+        let beat = self.worker.beat.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut exchange = Exchange::new(self.worker.id.clone(), beat, self.worker.lease, now)
             .with_acks(self.acks.clone())
             .with_reconcile(self.reconcile);
         // Reconciling needs to know everything that is held; else it is said once per heartbeat.
@@ -138,7 +158,7 @@ impl Loop<'_> {
             let kinds = self.worker.handlers.keys().cloned().collect();
             exchange.claim = Some(Claim { queues: self.worker.queues.clone(), kinds, limit: wanted });
         }
-        let asked: Vec<(JobId, u64)> = exchange.held.iter().map(|held| (held.job, held.epoch)).collect();
+        let asked = exchange.held.clone();
         match self.worker.store.exchange(exchange).await {
             Ok(exchanged) => {
                 self.failures = 0;
@@ -146,7 +166,7 @@ impl Loop<'_> {
                 self.reconcile = false;
                 if wanted > 0 {
                     self.hungry = exchanged.claimed.len() == wanted;
-                    self.next_poll = Instant::now() + self.worker.poll;
+                    self.next_poll = later(self.worker.poll);
                 }
                 self.settle(exchanged, &asked);
                 Ok(!self.acks.is_empty())
@@ -154,18 +174,24 @@ impl Loop<'_> {
             Err(error) => {
                 // Whether the call had an effect is unknown: outcomes are handed in again, unknown leases given back.
                 self.reconcile = true;
+                for Held { job, epoch, progress } in asked {
+                    let running = self.running.values().find(|running| running.job == job && running.epoch == epoch);
+                    if let Some((running, progress)) = running.zip(progress) {
+                        running.progress.put_back(progress);
+                    }
+                }
                 self.wait_out(error).await?;
                 Ok(true)
             }
         }
     }
 
-    fn settle(&mut self, exchanged: Exchanged, asked: &[(JobId, u64)]) {
+    fn settle(&mut self, exchanged: Exchanged, asked: &[Held]) {
         let acks = std::mem::take(&mut self.acks);
         for (ack, outcome) in acks.into_iter().zip(exchanged.acks) {
             self.count(&ack, outcome);
         }
-        for ((job, epoch), outcome) in asked.iter().zip(exchanged.held) {
+        for (Held { job, epoch, .. }, outcome) in asked.iter().zip(exchanged.held) {
             let running = self.running.values_mut().find(|running| running.job == *job && running.epoch == *epoch);
             match (running, outcome) {
                 (Some(running), HeldOutcome::CancelRequested(_)) => {
@@ -248,22 +274,27 @@ impl Loop<'_> {
     }
 
     /// The next step of a shutdown: first the tokens fire, then the handlers are dropped and their jobs handed back.
-    fn stop_harder(&mut self, stopping: Option<(Stop, Instant)>) -> (Stop, Instant) {
+    fn stop_harder(&mut self, stopping: Stopping) {
         for running in self.running.values_mut() {
             running.cancel.cancel();
             if running.stop == Stop::No {
                 running.stop = Stop::Shutdown;
             }
-            if stopping.is_some_and(|(step, _)| step == Stop::Shutdown) {
+            if stopping.step > 0 {
                 running.abort.abort();
             }
         }
-        (Stop::Shutdown, Instant::now() + LAST_WORDS)
+        self.stopping = Some(Stopping { step: stopping.step.saturating_add(1), next: later(LAST_WORDS) });
+    }
+
+    /// Whether nothing runs and nothing is to be handed in.
+    fn idle(&self) -> bool {
+        self.running.is_empty() && self.acks.is_empty()
     }
 
     async fn sweep(&mut self) -> Result<(), WorkerError> {
         // Half a lease: whoever falls silent is seen at its last beat and again when its lease is over.
-        self.next_sweep = Instant::now() + self.worker.lease / 2;
+        self.next_sweep = later(self.worker.lease / 2);
         match self.worker.store.sweep(SweepOptions::new(self.worker.clock.now())).await {
             Ok(swept) => {
                 self.report.recovered += u64::try_from(swept.expired).unwrap_or(0);
@@ -281,7 +312,7 @@ impl Loop<'_> {
 
     /// Whether there is nothing left to do, if that is to be the end.
     async fn drained(&mut self) -> Result<bool, WorkerError> {
-        if !self.worker.stop_when_drained || self.hungry || !self.running.is_empty() || !self.acks.is_empty() {
+        if !self.worker.stop_when_drained || self.hungry || !self.idle() {
             return Ok(false);
         }
         for queue in &self.worker.queues {
@@ -302,20 +333,37 @@ impl Loop<'_> {
         Ok(true)
     }
 
-    /// Waits after a failure that may pass; gives up on others, and when patience ends.
+    /// Waits after a failure that may pass; gives up on others, and when patience or a shutdown ends.
     async fn wait_out(&mut self, error: StoreError) -> Result<(), WorkerError> {
         let since = *self.failing_since.get_or_insert_with(Instant::now);
         let passing = error.is_retryable() || error.kind() == Kind::Conflict;
-        if !passing || since.elapsed() >= self.worker.patience {
+        // The last step of a shutdown but one has dropped the handlers: there was time to hand back their jobs.
+        let over = self.stopping.is_some_and(|stopping| stopping.step > 2);
+        if !passing || over || since.elapsed() >= self.worker.patience {
             return Err(error.into());
+        }
+        if self.stopping.is_some() && self.idle() {
+            // Leases that a lost reply carried, if there are any, end by silence.
+            self.reconcile = false;
+            return Ok(());
         }
         self.failures = self.failures.saturating_add(1);
         let own = STORE_BACKOFF.delay(self.failures, self.worker.random.u64());
         let wait = error.retry_after().unwrap_or(own);
         tracing::warn!(%error, ?wait, "the job store failed; trying again");
-        tokio::time::sleep(wait).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = self.shutdown.cancelled(), if self.stopping.is_none() => {}
+            () = until(self.stopping.map(|stopping| stopping.next)) => {}
+        }
         Ok(())
     }
+}
+
+/// So long from now.
+fn later(by: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(by).unwrap_or_else(|| now + NEVER)
 }
 
 fn held(running: &Running) -> Held {

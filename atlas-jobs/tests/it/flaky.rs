@@ -6,19 +6,21 @@ use atlas_jobs::store::{
     OutboxItem, Page, PurgeOptions, Purged, QueueChange, QueueState, Scope, Statistics, SweepOptions, Swept,
 };
 use atlas_jobs::{
-    Capabilities, HandlerError, JobManager, JobSpec, JobStore, JobStoreExt, Kind, MemoryJobs, Moment, NewJob, Random,
-    StoreError, Worker, WorkerError, handler_fn,
+    Capabilities, HandlerError, JobContext, JobManager, JobSpec, JobStore, JobStoreExt, Kind, MemoryJobs, Moment,
+    NewJob, Random, StoreError, Worker, WorkerError, handler_fn,
 };
-use atlas_schema::{Actor, AuditEvent, AuditKind, JobKind, JobRecord, JobStatus, Stage};
+use atlas_schema::{Actor, AuditEvent, AuditKind, JobId, JobKind, JobRecord, JobStatus, Progress, Stage};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Applies an exchange and loses its reply, or does not apply it, by the bits of a seed.
+/// Applies an exchange and loses its reply, or does not apply it, by the bits of a seed; or refuses all while it is down.
 #[derive(Debug)]
 struct Flaky {
     inner: MemoryJobs,
-    random: Random,
+    random: Option<Random>,
+    down: AtomicBool,
     kind: Kind,
 }
 
@@ -37,7 +39,10 @@ impl JobStore for Flaky {
     }
     async fn exchange(&self, exchange: Exchange) -> Answer<Exchanged> {
         let failed = || Err(StoreError::new(self.kind, "flaky", "exchange"));
-        match self.random.u64() % 4 {
+        if self.down.load(Ordering::SeqCst) {
+            return failed();
+        }
+        match self.random.as_ref().map_or(3, |random| random.u64() % 4) {
             0 => failed(),
             1 => self.inner.exchange(exchange).await.and_then(|_| failed()),
             _ => self.inner.exchange(exchange).await,
@@ -78,7 +83,7 @@ async fn over(seed: u64, kind: Kind) -> (MemoryJobs, Result<atlas_jobs::WorkerRe
     let jobs = JobManager::new(Arc::new(inner.clone())).unwrap();
     let specs = (0..30).map(|n| JobSpec::new(name.clone(), &n).unwrap().with_max_attempts(1)).collect();
     jobs.enqueue_many(specs).await.unwrap();
-    let store = Arc::new(Flaky { inner: inner.clone(), random: Random::seeded(seed), kind });
+    let store = Arc::new(Flaky { inner: inner.clone(), random: Some(Random::seeded(seed)), down: false.into(), kind });
     let handler = handler_fn(|_, n: u32| async move {
         tokio::time::sleep(Duration::from_millis(5)).await;
         Ok::<_, HandlerError>(n + 1)
@@ -109,4 +114,52 @@ async fn a_failure_that_waiting_does_not_mend_stops_the_worker_and_says_why() {
     let (_, report) = over(1, Kind::Full).await;
     let WorkerError::Store(error) = report.unwrap_err() else { panic!("a store error") };
     assert_eq!(error.kind(), Kind::Full);
+}
+
+/// A reliable store with one job whose handler reports progress and then hangs, and a worker for it.
+async fn hanging() -> (Arc<Flaky>, JobId, Worker) {
+    let inner = MemoryJobs::new(Stage::Dev);
+    let name = JobKind::new("k").unwrap();
+    let jobs = JobManager::new(Arc::new(inner.clone())).unwrap();
+    let id = jobs.enqueue(JobSpec::new(name.clone(), &1).unwrap()).await.unwrap().id();
+    let store = Arc::new(Flaky { inner, random: None, down: false.into(), kind: Kind::Unavailable });
+    let handler = handler_fn(|job: JobContext, _: u32| async move {
+        job.progress(Progress { done: 1, total: None, note: None });
+        std::future::pending::<()>().await;
+        Ok::<_, HandlerError>(())
+    });
+    let worker = Worker::builder(store.clone()).handler(name, Arc::new(handler)).concurrency(1);
+    let worker = worker.lease(Duration::from_secs(30)).grace(Duration::from_secs(2)).build().unwrap();
+    (store, id, worker)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_that_failed_is_made_up_for_at_once_and_its_progress_is_not_lost() {
+    let (store, id, worker) = hanging().await;
+    let running = tokio::spawn(async move { worker.run(CancellationToken::new()).await });
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    store.down.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    store.down.store(false, Ordering::SeqCst);
+    // The heartbeat was due at 10 s, the next one is at 20 s.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let job = store.inner.get_one(JobRef::Id(id)).await.unwrap().unwrap();
+    assert_eq!(job.progress.map(|progress| progress.done), Some(1));
+    running.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_gives_up_a_store_that_is_down_soon_after_its_grace() {
+    let (store, _, worker) = hanging().await;
+    let shutdown = CancellationToken::new();
+    let stop = shutdown.clone();
+    let running = tokio::spawn(async move { worker.run(stop).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    store.down.store(true, Ordering::SeqCst);
+    let began = tokio::time::Instant::now();
+    shutdown.cancel();
+    let WorkerError::Store(error) = running.await.unwrap().unwrap_err() else { panic!("a store error") };
+    assert_eq!(error.kind(), Kind::Unavailable);
+    // Two seconds of grace, one for last words, one to hand the job back.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }

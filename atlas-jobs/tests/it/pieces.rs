@@ -1,7 +1,7 @@
 //! Small pure parts: backoff, silence, cursors, random bits.
 
 use atlas_jobs::store::{Filter, ListOptions, Order};
-use atlas_jobs::{Cursor, Random, RetryPolicy, SilenceWatch};
+use atlas_jobs::{Clock, Cursor, Random, RetryPolicy, SilenceWatch, SystemClock};
 use atlas_schema::{JobId, TenantId, Timestamp, WorkerId};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -61,4 +61,15 @@ fn a_seed_gives_the_same_bits_and_two_seeds_do_not() {
     assert_ne!(bits(5), bits(6));
     let random = Random::from_os().unwrap();
     assert_ne!(random.u64(), random.u64());
+}
+
+#[test]
+fn clocks_of_one_process_share_one_steady_time() {
+    let old = SystemClock::new();
+    while old.now().steady < Duration::from_millis(20) {
+        std::hint::spin_loop();
+    }
+    // A store watches workers by the times of whoever sweeps: a younger clock must not look like a fall of time.
+    let before = old.now().steady;
+    assert!(SystemClock::new().now().steady >= before);
 }

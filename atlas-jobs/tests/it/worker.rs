@@ -387,3 +387,44 @@ async fn impossible_settings_are_refused() {
     assert_eq!(worker().heartbeat(Duration::from_secs(2)).build().unwrap_err(), InvalidWorker::Lease);
     assert_eq!(worker().poll_interval(Duration::ZERO).build().unwrap_err(), InvalidWorker::Poll);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_can_run_again_and_frees_what_its_last_run_left() {
+    let host = Host::new();
+    let id = host.add(spec()).await;
+    let first = Arc::new(AtomicUsize::new(0));
+    let runs = first.clone();
+    let handler = handler_fn(move |_, n: u32| {
+        let run = runs.fetch_add(1, Ordering::SeqCst);
+        async move {
+            if run == 0 {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, HandlerError>(n)
+        }
+    });
+    let worker = host.worker(handler).stop_when_drained(true).build().unwrap();
+    // The host drops the first run after many beats: the lease stays with this worker's id.
+    assert!(tokio::time::timeout(Duration::from_secs(30), worker.run(CancellationToken::new())).await.is_err());
+    assert_eq!(host.job(id).await.status, JobStatus::Processing);
+    let began = tokio::time::Instant::now();
+    let report = worker.run(CancellationToken::new()).await.unwrap();
+    assert_eq!((report.completed, report.lost), (1, 0));
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "neither a lease nor a backoff is waited for: {:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_mean_for_ever_are_no_overflow() {
+    let host = Host::new();
+    host.add(spec()).await;
+    let handler = handler_fn(|_, n: u32| async move { Ok::<_, HandlerError>(n) });
+    let worker = host.worker(handler).lease(Duration::MAX).poll_interval(Duration::MAX).grace(Duration::MAX);
+    let (stop, running) = start(worker.patience(Duration::MAX).build().unwrap());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.cancel();
+    assert_eq!(running.await.unwrap().completed, 1);
+}
