@@ -99,27 +99,6 @@ fn iso_minutes(text: &str) -> Option<f64> {
     digits.is_empty().then_some(total.floor())
 }
 
-/// How many a recipe gives: the labels say `4 servings`, `12 cookies`.
-///
-/// The labels' unit words were added by the data's source (in English on every page, `servings` where the page names
-/// none), and a range was reduced to its upper end: so the count is compared, and ranges are reduced alike.
-pub(crate) fn yields(raw: &str) -> Option<u64> {
-    let text = text(raw);
-    let first = text.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?;
-    range_end(&text).or_else(|| first.parse().ok())
-}
-
-/// The upper end of `4-6`, `4 – 6` or `4 to 6`.
-fn range_end(text: &str) -> Option<u64> {
-    let digits_end = text
-        .find(|c: char| c.is_ascii_digit())
-        .map(|start| start + text[start..].find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len() - start))?;
-    let rest = text[digits_end..].trim_start();
-    let rest = ["-", "–", "to ", "bis ", "à ", "a "].iter().find_map(|dash| rest.strip_prefix(dash))?.trim_start();
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    rest[..end].parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,13 +120,5 @@ mod tests {
             assert_eq!(minutes(&value), Some(wanted));
         }
         assert_eq!(minutes(&json!("soon")), None);
-    }
-
-    #[test]
-    fn yields_count_and_ranges_end_at_their_upper_end() {
-        for (raw, count) in [("4 servings", 4), ("Serves 4-6", 6), ("4 to 6 people", 6), ("12 cookies", 12), ("4", 4)] {
-            assert_eq!(yields(raw), Some(count), "{raw}");
-        }
-        assert_eq!(yields("a few"), None);
     }
 }

@@ -25,7 +25,6 @@ enum Compare {
     Words,
     List,
     Minutes,
-    Yields,
     Number,
     Url,
     /// Names and texts.
@@ -38,7 +37,7 @@ const FIELDS: [(&str, &str, Compare, bool); 16] = [
     ("ingredients", "ingredients", Compare::List, true),
     ("instructions_list", "instructions", Compare::List, true),
     ("total_time", "total_time", Compare::Minutes, true),
-    ("yields", "yields", Compare::Yields, true),
+    ("yields", "yields", Compare::Text, true),
     ("prep_time", "prep_time", Compare::Minutes, false),
     ("cook_time", "cook_time", Compare::Minutes, false),
     ("author", "author", Compare::Text, false),
@@ -154,7 +153,6 @@ fn one(compare: Compare, label: &Value, found: &Value, backed: Backed, base: &Ur
         Compare::Text => value(joined(label).as_ref(), joined(found).as_ref()),
         Compare::Minutes => value(key(normalise::minutes(label)).as_ref(), key(normalise::minutes(found)).as_ref()),
         Compare::Number => value(key(as_number(label)).as_ref(), key(as_number(found)).as_ref()),
-        Compare::Yields => value(count(label).as_ref(), count(found).as_ref()),
         Compare::Url => value(address(label, base).as_ref(), address(found, base).as_ref()),
     };
     let labelled = whole.tp + whole.fn_ > 0;
@@ -219,12 +217,6 @@ fn as_number(value: &Value) -> Option<f64> {
 /// Numbers that print alike with four decimals are the same number.
 fn key(number: Option<f64>) -> Option<String> {
     number.map(|number| format!("{number:.4}"))
-}
-
-/// The count; a text without one is a value all the same, and a wrong one unless the label has none either.
-fn count(value: &Value) -> Option<String> {
-    let text = joined(value)?;
-    Some(normalise::yields(&text).map_or(text, |count| count.to_string()))
 }
 
 fn address(value: &Value, base: &Url) -> Option<String> {
