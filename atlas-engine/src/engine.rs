@@ -268,7 +268,9 @@ fn page_info(page: &Page, document: Option<&Document>, request: &ExtractionReque
     PageInfo {
         url: url.unwrap_or(&request.url).chars().take(2048).collect(),
         status: document.and_then(|document| document.status),
-        media_type: document.and_then(|document| document.media_type.clone()).filter(|media| media.len() <= 128),
+        media_type: document
+            .and_then(|document| document.media_type.clone())
+            .filter(|media| (1..=128).contains(&media.len())),
         encoding: Some(page.encoding().name.to_ascii_lowercase()).filter(|name| !name.is_empty()),
         language: page.language().map(str::to_owned).filter(|language| (1..=64).contains(&language.len())),
         title: page.title().map(|title| title.chars().take(1000).collect()),

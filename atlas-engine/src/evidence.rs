@@ -19,6 +19,11 @@ use unicode_normalization::UnicodeNormalization;
 /// Longer quotes are not kept, as the record format says; values that need them cannot be proven.
 pub const MAX_QUOTE: usize = 20_000;
 
+/// Whether evidence may carry a quote.
+pub(crate) fn quotable(quote: &str) -> bool {
+    quote.len() <= MAX_QUOTE || quote.chars().nth(MAX_QUOTE).is_none()
+}
+
 /// A page being read: what several strategies need of it is computed once, when first asked for.
 #[derive(Debug)]
 pub struct Reading<'p> {
@@ -113,7 +118,7 @@ impl<'p> Reading<'p> {
             Source::Url {} => self.page.url().map(|url| Cow::Borrowed(url.as_str())),
             _ => None,
         };
-        let Some(text) = text.filter(|_| !evidence.spans.is_empty()) else { return false };
+        let Some(text) = text.filter(|_| !evidence.spans.is_empty() && quotable(&evidence.quote)) else { return false };
         let piece = |span: &Span| text.get(span.start as usize..span.end as usize);
         let mut rest = evidence.quote.as_str();
         for (at, span) in evidence.spans.iter().enumerate() {

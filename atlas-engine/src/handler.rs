@@ -2,11 +2,13 @@
 //!
 //! The payload is an [`ExtractionRequest`], the result an [`ExtractionResult`]. A page without the wanted data is a
 //! completed job whose result says so; a page that could not be read at all is a failed one. What may be tried again, and
-//! when, is the job manager's decision, by the error's category.
+//! when, is the job manager's decision, by the error's category. Both sides are held to the rules of their format: a
+//! payload that breaks one is refused before anything is fetched, a result that breaks one is never stored.
 
 use crate::engine::Engine;
 use async_trait::async_trait;
-use atlas_jobs::{HandlerError, JobContext, JobHandler, JobSpec};
+use atlas_jobs::{AfterError, HandlerError, JobContext, JobHandler, JobSpec};
+use atlas_schema::read::{self, Faults};
 use atlas_schema::{ErrorCategory, ExtractionRequest, ExtractionResult, JobKind, Outcome};
 use serde_json::Value;
 use std::error::Error;
@@ -56,7 +58,10 @@ const GRACE: Duration = Duration::from_secs(5);
 #[async_trait]
 impl JobHandler for ExtractHandler {
     async fn run(&self, job: JobContext) -> Result<Value, HandlerError> {
-        let request: ExtractionRequest = job.params()?;
+        let request: ExtractionRequest = read::from_value(job.record().payload.clone()).map_err(|faults| {
+            let message = format!("the payload is no extraction request: {}", brief(&faults));
+            HandlerError::new(ErrorCategory::InvalidInput, message)
+        })?;
         let Some(extracted) = job.cancelled().run_until_cancelled(self.engine.extract(&request)).await else {
             return Err(HandlerError::cancelled());
         };
@@ -64,10 +69,29 @@ impl JobHandler for ExtractHandler {
         if result.outcome == Some(Outcome::Failed) {
             return Err(failed(&result));
         }
-        serde_json::to_value(&result)
-            .map_err(|_| HandlerError::new(ErrorCategory::Internal, "the result has no JSON form"))
+        let value = serde_json::to_value(&result).map_err(|_| bad_result("it has no JSON form"))?;
+        read::validate::<ExtractionResult>(&value).map_err(|faults| bad_result(&brief(&faults)))?;
+        Ok(value)
     }
 }
+
+/// A fault of a strategy: the page would give the same again.
+fn bad_result(why: &str) -> HandlerError {
+    let message = format!("the result is not fit to be stored; report it: {why}");
+    HandlerError::new(ErrorCategory::Internal, message).with_after(AfterError::Fail)
+}
+
+/// The first faults, by place and rule.
+fn brief(faults: &Faults) -> String {
+    let shown = faults.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    match faults.total().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
+}
+
+/// How many faults an error shows.
+const SHOWN: usize = 5;
 
 /// A result in which every strategy failed, as an error of the last one's category.
 fn failed(result: &ExtractionResult) -> HandlerError {

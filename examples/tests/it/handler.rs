@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use atlas_engine::fetch::{Document, FetchError, FetchRequest, Fetcher, MemoryFetcher};
 use atlas_engine::handler::ExtractHandler;
+use atlas_engine::strategy::{Draft, Fit, Strategy, StrategyError, Task};
 use atlas_engine::{Engine, types};
-use atlas_jobs::{HandlerError, JobContext, JobHandler, JobManager, MemoryJobs};
-use atlas_schema::{ErrorCategory, ExtractionRequest, ExtractionResult, JobRecord, Outcome, Stage};
+use atlas_jobs::{AfterError, HandlerError, JobContext, JobHandler, JobManager, MemoryJobs};
+use atlas_schema::{ErrorCategory, ExtractionRequest, ExtractionResult, JobRecord, Outcome, Stage, StrategyName};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -13,9 +14,12 @@ use tokio_util::sync::CancellationToken;
 const PAGE: &str = "https://example.org/tea";
 
 async fn job() -> JobRecord {
+    job_of(&ExtractionRequest::new(PAGE, types::by_name("recipe").expect("built in"))).await
+}
+
+async fn job_of(request: &ExtractionRequest) -> JobRecord {
     let manager = JobManager::new(Arc::new(MemoryJobs::new(Stage::Dev))).expect("random bits");
-    let request = ExtractionRequest::new(PAGE, types::by_name("recipe").expect("built in"));
-    let spec = ExtractHandler::job(&request).expect("a job");
+    let spec = ExtractHandler::job(request).expect("a job");
     let id = manager.enqueue(spec).await.expect("enqueued").id();
     manager.get(id).await.expect("read").expect("there")
 }
@@ -47,7 +51,7 @@ async fn a_page_without_data_completes_as_empty_not_as_success() {
 async fn a_missing_page_fails_for_good_with_its_category() {
     let error = run(MemoryFetcher::new(), CancellationToken::new()).await.expect_err("no page");
     assert_eq!(error.error().category, ErrorCategory::NotFound);
-    assert_eq!(error.after(), atlas_jobs::AfterError::Fail);
+    assert_eq!(error.after(), AfterError::Fail);
 }
 
 /// A server that takes the request and never answers.
@@ -70,4 +74,61 @@ async fn a_cancel_is_honoured_while_the_page_is_awaited() {
     cancel.cancel();
     let error = running.await.expect("no panic").expect_err("stopped");
     assert_eq!(error.error().category, ErrorCategory::Cancelled);
+}
+
+#[tokio::test]
+async fn a_payload_that_breaks_a_rule_fails_for_good_and_fetches_nothing() {
+    let mut request = ExtractionRequest::new(PAGE, types::by_name("recipe").expect("built in"));
+    request.max_pages = 0;
+    let begun = Arc::new(Notify::new());
+    let engine = Engine::builder().fetcher(Arc::new(Silent(begun))).build().expect("an engine");
+    let context = JobContext::new(job_of(&request).await, CancellationToken::new());
+    // The fetcher never answers: only a refusal before it can end this.
+    let error = ExtractHandler::new(engine).run(context).await.expect_err("no page can be fetched");
+    assert_eq!((error.error().category, error.after()), (ErrorCategory::InvalidInput, AfterError::Fail));
+    assert!(error.error().message.contains("`/maxPages`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_caption_too_long_to_quote_costs_its_table_only() {
+    let caption = "long ".repeat(5000);
+    let rows = "<tr><th>Name<th>Text<tr><td>a<td>short<tr><td>b<td>c";
+    let html = format!("<table><caption>{caption}</caption>{rows}</table><table>{rows}</table>");
+    let fetcher = MemoryFetcher::new().with_page(PAGE.parse().expect("an address"), html);
+    let request = ExtractionRequest::new(PAGE, types::by_name("table").expect("built in"));
+    let engine = Engine::builder().fetcher(Arc::new(fetcher)).build().expect("an engine");
+    let context = JobContext::new(job_of(&request).await, CancellationToken::new());
+    let value = ExtractHandler::new(engine).run(context).await.expect("a result");
+    let result: ExtractionResult = serde_json::from_value(value).expect("a result");
+    assert_eq!(result.data.len(), 1);
+    assert_eq!(result.data[0]["rows"][0][1], "short");
+    assert_eq!(result.warnings[0].code, "value_too_long");
+}
+
+/// A strategy that says more than the format allows.
+#[derive(Debug)]
+struct Boastful;
+
+#[async_trait]
+impl Strategy for Boastful {
+    fn name(&self) -> StrategyName {
+        StrategyName::new("boastful").expect("a name")
+    }
+    fn fit(&self, _: &ExtractionRequest) -> Fit {
+        Fit::suits(100, "always")
+    }
+    async fn extract(&self, _: &Task<'_>) -> Result<Draft, StrategyError> {
+        let mut draft = Draft::default();
+        draft.model = Some("m".repeat(1000));
+        Ok(draft)
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_breaks_a_rule_is_not_stored() {
+    let engine = Engine::builder().fetcher(Arc::new(page("<p>tea</p>"))).strategy(Arc::new(Boastful));
+    let handler = ExtractHandler::new(engine.build().expect("an engine"));
+    let error = handler.run(JobContext::new(job().await, CancellationToken::new())).await.expect_err("no such model");
+    assert_eq!((error.error().category, error.after()), (ErrorCategory::Internal, AfterError::Fail));
+    assert!(error.error().message.contains("/model`"), "{error}");
 }

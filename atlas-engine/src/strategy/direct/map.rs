@@ -5,7 +5,7 @@ use super::flatten;
 use super::headed;
 use super::marks;
 use super::want::Want;
-use crate::evidence::{MAX_QUOTE, Reading, folded, sum_of};
+use crate::evidence::{MAX_QUOTE, Reading, folded, quotable, sum_of};
 use crate::facts::labelled::Layout;
 use crate::facts::{Facts, ItemId, Leaf, Place, Syntax, Value as Fact};
 use crate::plain;
@@ -341,7 +341,7 @@ impl<'a> Mapper<'a> {
         }
         let range = base.start + range.start..base.start + range.end;
         let quote = whole.get(range.clone())?;
-        if quote.len() > MAX_QUOTE && quote.chars().nth(MAX_QUOTE).is_some() {
+        if !quotable(quote) {
             self.warnings.push(Warning {
                 code: "value_too_long".into(),
                 pointer: None,

@@ -33,7 +33,7 @@ impl Direct {
     pub fn draft(task: &Task<'_>) -> Draft {
         let shape = task.shape;
         if tabular::wanted(shape) {
-            return Draft { records: tabular::records(task.reading.page(), shape), ..Draft::default() };
+            return tabular::draft(task.reading.page(), shape);
         }
         let wanted = want::wanted_type(shape);
         let title = shape.node(shape.root()).title.as_deref().unwrap_or("");

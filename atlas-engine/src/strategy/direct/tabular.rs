@@ -1,10 +1,11 @@
 //! Tables as records: one a data table, each text with its place.
 
-use super::super::DraftRecord;
+use super::super::{Draft, DraftRecord};
+use crate::evidence::{MAX_QUOTE, quotable};
 use crate::facts::tables::{Grid, Quoted, tables};
 use crate::page::Page;
 use crate::shape::Shape;
-use atlas_schema::{Evidence, JsonPointer, Source, Span, Verified};
+use atlas_schema::{Evidence, JsonPointer, Source, Span, Verified, Warning};
 use serde_json::{Map, Value};
 
 /// The `kind` in a schema's `x-atlas` keyword that asks for tables.
@@ -16,10 +17,26 @@ pub(super) fn wanted(shape: &Shape) -> bool {
 }
 
 /// One record for each table that holds data, with the fields `caption`, `header` and `rows` as far as the schema has them.
-pub(super) fn records(page: &Page, shape: &Shape) -> Vec<DraftRecord> {
+///
+/// A table with a text too long to be quoted is left out whole: without one of its cells the others would move.
+pub(super) fn draft(page: &Page, shape: &Shape) -> Draft {
     let has = |name: &str| shape.fields(shape.root()).iter().any(|field| field.name == name);
     let wants = Wants { caption: has("caption"), header: has("header"), rows: has("rows") };
-    tables(page).iter().filter(|grid| grid.is_data).map(|grid| record(page, grid, &wants)).collect()
+    let mut draft = Draft::default();
+    for record in tables(page).iter().filter(|grid| grid.is_data).map(|grid| record(page, grid, &wants)) {
+        if record.evidence.iter().all(|(_, piece)| quotable(&piece.quote)) {
+            draft.records.push(record);
+        } else {
+            draft.warnings.push(Warning {
+                code: "value_too_long".into(),
+                pointer: None,
+                message: format!(
+                    "a table with a text of over {MAX_QUOTE} characters was left out: it cannot be quoted"
+                ),
+            });
+        }
+    }
+    draft
 }
 
 #[allow(clippy::struct_excessive_bools)] // One for each field of the record.
