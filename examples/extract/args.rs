@@ -1,6 +1,7 @@
 //! What can be asked for on the command line.
 
 use clap::{Parser, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The built-in types. Each is a Rust type of the engine; `--schema` takes any other shape.
@@ -56,7 +57,7 @@ pub(crate) struct Args {
     /// Pages: files, directories (every .html, .htm and .xhtml in them) and http(s) addresses. Without any, the bundled
     /// sample pages
     #[arg(value_name = "PAGE.html | URL | directory")]
-    pub(crate) pages: Vec<String>,
+    pub(crate) pages: Vec<OsString>,
     /// The shape of one record: a file with a JSON Schema (draft 2020-12)
     #[arg(long, value_name = "FILE", conflicts_with = "kind")]
     pub(crate) schema: Option<PathBuf>,

@@ -21,11 +21,8 @@ pub(crate) fn page(done: &Done) -> Value {
             // A record always has a JSON form; if one had not, its absence would show here.
             fields.insert("result".into(), serde_json::to_value(result).unwrap_or(Value::Null));
         }
-        State::Failed { job, .. } => {
+        State::Failed { job, .. } | State::Waiting { job } => {
             fields.extend(job.map(|job| ("job".to_owned(), job.to_string().into())));
-        }
-        State::Waiting { job } => {
-            fields.insert("job".into(), job.to_string().into());
         }
     }
     if let Some(problem) = done.problem() {

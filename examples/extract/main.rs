@@ -43,11 +43,11 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let code = match plan(&args) {
         Ok(sources) => run(&args, sources).unwrap_or_else(|error| {
-            eprintln!("error: {error:#}");
+            write::note(&format!("error: {error:#}"));
             ENVIRONMENT
         }),
         Err(error) => {
-            eprintln!("error: {error:#}\n\nFor more information, try '--help'.");
+            write::note(&format!("error: {error:#}\n\nFor more information, try '--help'."));
             USAGE
         }
     };
@@ -76,13 +76,14 @@ fn run(args: &Args, sources: Vec<source::Source>) -> anyhow::Result<u8> {
     let summary = sums.text(started.elapsed(), &run::cost(&done), &args.db.display().to_string());
     emit(args, &done, &pages, &summary)?;
     for page in done.iter().filter(|page| !matches!(args.format, Format::Table) && page.problem().is_some()) {
-        eprintln!("{}: {}", plain::line(&page.source.label), plain::line(page.problem().unwrap_or_default()));
+        let problem = plain::line(page.problem().unwrap_or_default());
+        write::note(&format!("{}: {problem}", plain::line(&page.source.label)));
     }
-    eprintln!("{summary}");
+    write::note(&summary);
     // Work that is still blocking, such as a slow page after an interruption, is not waited for.
     runtime.shutdown_background();
     if interrupted {
-        eprintln!("Interrupted: nothing is lost. Run the same command again to go on.");
+        write::note("Interrupted: nothing is lost. Run the same command again to go on.");
         return Ok(INTERRUPTED);
     }
     Ok(if sums.failed > 0 { SOME_FAILED } else { 0 })
@@ -102,7 +103,7 @@ fn emit(args: &Args, done: &[Done], pages: &fetch::Pages, summary: &str) -> anyh
         (out, _) => {
             let path = out.as_deref().unwrap_or(default);
             write::file(path, &text)?;
-            eprintln!("The results are in {}.", path.display());
+            write::note(&format!("The results are in {}.", path.display()));
             Ok(())
         }
     }

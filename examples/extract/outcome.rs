@@ -19,8 +19,8 @@ pub(crate) enum State {
     Result { job: JobId, result: Box<ExtractionResult>, reused: bool },
     /// There is no result, for this reason.
     Failed { job: Option<JobId>, reason: String },
-    /// The run was interrupted; the job waits in the database.
-    Waiting { job: JobId },
+    /// The run was interrupted; the job waits in the database, if it was made yet.
+    Waiting { job: Option<JobId> },
 }
 
 impl Done {

@@ -1,5 +1,6 @@
 //! Progress for whoever waits: a bar on a terminal, a line now and then elsewhere.
 
+use crate::write;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ impl Progress {
             bar.set_message(if failed > 0 { format!("{failed} failed") } else { String::new() });
         } else if self.last.elapsed() > Duration::from_secs(2) {
             self.last = Instant::now();
-            eprintln!("{ended} of {} pages, {failed} failed", self.total);
+            write::note(&format!("{ended} of {} pages, {failed} failed", self.total));
         }
     }
 

@@ -9,7 +9,7 @@ use crate::fetch::Pages;
 use crate::outcome::{Done, State};
 use crate::progress::Progress;
 use crate::source::{Place, Source, hex};
-use crate::store;
+use crate::{store, write};
 use anyhow::{Context, Result, anyhow, bail};
 use atlas_config::egress::EgressPolicy;
 use atlas_engine::Engine;
@@ -96,6 +96,8 @@ pub(crate) async fn all(args: &Args, sources: Vec<Source>, pages: Arc<Pages>) ->
 enum Enqueued {
     /// No job: the page can't be used.
     Not { problem: String },
+    /// No job yet: interrupted before it was made.
+    Later,
     /// The job was done before this call.
     Before { job: JobId },
     /// The job waits or runs, in this queue.
@@ -123,8 +125,10 @@ async fn enqueue(
     let mut enqueued = Vec::with_capacity(sources.len());
     for batch in sources.chunks(CHUNK) {
         if stop.is_cancelled() {
-            let problem = "not begun: interrupted before its job was made";
-            enqueued.extend(batch.iter().map(|_| Enqueued::Not { problem: problem.into() }));
+            enqueued.extend(batch.iter().map(|source| match &source.place {
+                Place::Unusable { problem } => Enqueued::Not { problem: problem.clone() },
+                _ => Enqueued::Later,
+            }));
             continue;
         }
         let mut specs = Vec::new();
@@ -288,10 +292,11 @@ fn listen() -> CancellationToken {
     let fires = stop.clone();
     tokio::spawn(async move {
         if let Err(error) = interrupted().await {
-            eprintln!("note: Ctrl-C ends this run at once ({error}); a later run resumes it all the same");
+            write::note(&format!("note: Ctrl-C ends this run at once ({error}); a later run resumes it all the same"));
             return;
         }
-        eprintln!("Stopping: pages under way get {} seconds. Ctrl-C again stops at once.", GRACE.as_secs());
+        let grace = GRACE.as_secs();
+        write::note(&format!("Stopping: pages under way get {grace} seconds. Ctrl-C again stops at once."));
         fires.cancel();
         if interrupted().await.is_ok() {
             std::process::exit(i32::from(crate::INTERRUPTED));
@@ -324,6 +329,7 @@ async fn read_back(
     for (source, enqueued) in sources.into_iter().zip(enqueued) {
         let state = match enqueued {
             Enqueued::Not { problem } => State::Failed { job: None, reason: problem },
+            Enqueued::Later => State::Waiting { job: None },
             Enqueued::Before { job } | Enqueued::Now { job, .. } => {
                 let record = read(args, &[job], manager).await?.pop().flatten();
                 let record = record.context("a job vanished from the database: run again")?;
@@ -342,7 +348,7 @@ fn state(record: JobRecord, reused: bool) -> State {
             Ok(result) => State::Result { job, result: Box::new(result), reused },
             Err(_) => State::Failed { job: Some(job), reason: "its stored result can't be read: use --fresh".into() },
         },
-        (JobStatus::Pending | JobStatus::Processing, _) => State::Waiting { job },
+        (JobStatus::Pending | JobStatus::Processing, _) => State::Waiting { job: Some(job) },
         (status, _) => {
             let reason = match record.error {
                 Some(error) if error.category == ErrorCategory::Forbidden => {

@@ -73,15 +73,14 @@ pub(crate) fn collect(args: &Args, shape: Option<Arc<Shape>>) -> Result<Vec<Sour
     };
     let mut sources = Vec::new();
     for page in &args.pages {
-        if page.contains("://") {
-            sources.push(Source { label: page.clone(), shape: shape.clone(), place: web(page) });
-            continue;
-        }
         let path = Path::new(page);
-        if path.is_dir() {
+        if let Some(address) = page.to_str().filter(|page| page.contains("://")) {
+            sources.push(Source { label: shown(address), shape: shape.clone(), place: web(address) });
+        } else if path.is_dir() {
             directory(path, &shape, &mut sources);
         } else {
-            sources.push(Source { label: page.clone(), shape: shape.clone(), place: file(path, None) });
+            let label = path.display().to_string();
+            sources.push(Source { label, shape: shape.clone(), place: file(path, None) });
         }
     }
     Ok(distinct(sources))
@@ -113,6 +112,20 @@ fn samples(shape: Option<&Arc<Shape>>) -> Result<Vec<Source>> {
         bail!("the sample pages fit the built-in types only: name pages of your own to use --schema");
     }
     Ok(sources)
+}
+
+/// An address for terminals, logs and reports that are passed on: without user, password, query and fragment, which may
+/// hold secrets. The results of `--format json` have it whole.
+fn shown(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    if Url::parse(address).is_err() {
+        // Nobody can tell its parts.
+        return format!("{scheme}://…");
+    }
+    let (authority, path) = rest.split_at(rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (path, more) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
+    format!("{scheme}://{host}{path}{}", if more.is_empty() { "" } else { "?…" })
 }
 
 fn web(text: &str) -> Place {

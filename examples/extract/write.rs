@@ -13,6 +13,11 @@ pub(crate) fn stdout(text: &str) -> Result<()> {
     }
 }
 
+/// A line for the person who waits. When nobody reads standard error any more, there is nobody to tell.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Writes a file whole: to a new file beside it, which then takes its place. A failure leaves the old file as it was.
 pub(crate) fn file(path: &Path, text: &str) -> Result<()> {
     let why =

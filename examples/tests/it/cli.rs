@@ -45,29 +45,6 @@ fn fresh_extracts_again() {
     assert_eq!(again.page("a.html")["reused"], false);
 }
 
-#[cfg(unix)]
-#[test]
-fn a_killed_run_goes_on_where_it_stopped() {
-    let scratch = Scratch::new();
-    let names: Vec<String> = (0..60).map(|i| format!("{i}.html")).collect();
-    for name in &names {
-        scratch.file(name, recipe(name));
-    }
-    let mut call = vec!["--type", "recipe", "--format", "jsonl", "--concurrency", "1"];
-    call.extend(names.iter().map(String::as_str));
-    let mut child = scratch.command(&call).stdout(std::process::Stdio::null()).spawn().expect("started");
-    // As soon as there is a database, somewhere in the middle: the outcome is the same wherever it is.
-    while !scratch.path("atlas.db").exists() {
-        std::thread::yield_now();
-    }
-    child.kill().expect("killed");
-    child.wait().expect("ended");
-    let ran = scratch.run(&call);
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert_eq!(ran.pages().len(), 60);
-    assert!(ran.pages().iter().all(|page| page["status"] == "complete"), "{}", ran.out);
-}
-
 #[test]
 fn a_directory_gives_every_page_in_it() {
     let scratch = Scratch::new();

@@ -5,5 +5,8 @@
 mod bad_input;
 mod cli;
 mod command;
+mod database;
 mod handler;
+#[cfg(unix)]
+mod interrupt;
 mod readme;
