@@ -5,7 +5,7 @@ use crate::error::Kind;
 use crate::spec::NewJob;
 use crate::state::{Reject, Retry, Violation};
 use crate::store::{
-    AckOutcome, CommandOutcome, Enqueued, Exchange, JobCommand, JobRef, JobStore, JobStoreExt, MAX_NESTING,
+    AckOutcome, CommandOutcome, Enqueued, Exchange, Filter, JobCommand, JobRef, JobStore, JobStoreExt, MAX_NESTING,
     SweepOptions,
 };
 use atlas_schema::{AuditKind, ExternalId, IdempotencyKey, JobStatus, Lease, Stage};
@@ -34,6 +34,34 @@ pub async fn the_same_key_and_body_enqueues_once(store: Arc<dyn JobStore>) {
     let id = bench.add(spec.clone()).await;
     assert_eq!(bench.enqueue(vec![spec]).await, [Enqueued::Existing { id }]);
     assert_eq!(bench.history(id).await.len(), 1, "the repeat writes nothing");
+}
+
+/// A job id is a key too.
+pub async fn the_same_id_enqueues_once(store: Arc<dyn JobStore>) {
+    let bench = Bench::new(store);
+    let spec = bench.spec().with_id(bench.random.job_id(bench.now.wall));
+    let id = bench.add(spec.clone()).await;
+    let mut other = spec.clone();
+    other.payload = serde_json::json!({ "n": 2 });
+    let answers = bench.enqueue(vec![spec, other]).await;
+    assert_eq!(answers, [Enqueued::Existing { id }, Enqueued::Conflict { id, differs: "payload" }]);
+}
+
+/// Whoever stops waiting loses the reply: each job is there with its event, or not at all.
+pub async fn a_dropped_call_leaves_no_half_written_job(store: Arc<dyn JobStore>) {
+    let bench = Bench::new(store);
+    for _ in 0..10 {
+        let call = bench.enqueue((0..5).map(|_| bench.spec()).collect());
+        // Polled once: done by now, or under way without anyone who waits for it.
+        drop(futures_util::FutureExt::now_or_never(call));
+    }
+    let last = bench.add(bench.spec()).await;
+    let own = Filter::default().with_tenant(bench.tenant.clone());
+    let jobs = bench.store.list_all(own).await.expect("list");
+    assert!(jobs.iter().any(|job| job.id == last));
+    for job in jobs {
+        assert_eq!(bench.history(job.id).await.len(), 1);
+    }
 }
 
 /// A key that stands for other work is refused, and says in which field.

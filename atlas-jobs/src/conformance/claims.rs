@@ -4,7 +4,7 @@ use super::{Bench, broken, done, nested};
 use crate::error::Kind;
 use crate::state::{Reject, Retry};
 use crate::store::{Ack, AckAction, AckOutcome, Held, JobStore, MAX_NESTING};
-use atlas_schema::{ErrorCategory, JobError, JobKind, JobStatus, Progress, Timestamp};
+use atlas_schema::{ErrorCategory, JobError, JobKind, JobStatus, Progress, QueueName, Timestamp};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,15 +40,18 @@ pub async fn claims_come_by_priority_then_time(store: Arc<dyn JobStore>) {
     assert_eq!(order, [high, early, late, low]);
 }
 
-/// A worker gets the kinds it names; the rest stays untouched.
-pub async fn jobs_of_other_kinds_are_left_for_others(store: Arc<dyn JobStore>) {
+/// A worker gets the kinds and queues it names; the rest stays untouched.
+pub async fn jobs_of_other_kinds_and_queues_are_left_for_others(store: Arc<dyn JobStore>) {
     let mut bench = Bench::new(store);
-    let mut spec = bench.spec();
-    spec.kind = JobKind::new("another").expect("a kind");
-    let id = bench.add(spec).await;
+    let mut kind = bench.spec();
+    kind.kind = JobKind::new("another").expect("a kind");
+    let queue = QueueName::new(format!("{}-other", bench.queue)).expect("a queue name");
+    let others = [bench.add(kind).await, bench.add(bench.spec().with_queue(queue)).await];
     let worker = bench.worker();
     assert_eq!(bench.claim(&worker, 10).await, []);
-    assert_eq!(bench.job(id).await.version, 1);
+    for id in others {
+        assert_eq!(bench.job(id).await.version, 1);
+    }
 }
 
 /// However high its priority, a job whose time has not come stands in nobody's way.

@@ -1,10 +1,11 @@
 //! Pages, counts, deletion.
 
-use super::{Bench, broken, done};
+use super::{Bench, LEASE, broken, done};
 use crate::error::Kind;
 use crate::state::Retry;
 use crate::store::{
-    Filter, HistoryOptions, JobRef, JobStore, JobStoreExt, ListOptions, Order, Purge, PurgeOptions, Scope,
+    Filter, HistoryOptions, JobRef, JobStore, JobStoreExt, ListOptions, MAX_PAGE, Order, OutboxExchange, Purge,
+    PurgeOptions, Scope, SweepOptions,
 };
 use atlas_schema::{JobId, JobStatus};
 use std::collections::HashSet;
@@ -170,9 +171,23 @@ pub async fn a_purge_removes_what_ended_and_nothing_else(store: Arc<dyn JobStore
 
 /// Nothing is unbounded, and nothing asked for is nothing given.
 pub async fn an_impossible_limit_is_refused(store: Arc<dyn JobStore>) {
-    let bench = Bench::new(store);
-    for limit in [0, 1001] {
-        let refused = bench.store.list(ListOptions::default().with_limit(limit)).await.expect_err("a bad limit");
-        assert_eq!(refused.kind(), Kind::InvalidInput);
+    fn refused<T: std::fmt::Debug>(answer: Result<T, crate::StoreError>) {
+        assert_eq!(answer.expect_err("a bad limit").kind(), Kind::InvalidInput);
     }
+    let mut bench = Bench::new(store);
+    let (id, worker) = (bench.add(bench.spec()).await, bench.worker());
+    let store = Arc::clone(&bench.store);
+    for limit in [0, MAX_PAGE + 1] {
+        refused(store.list(ListOptions::default().with_limit(limit)).await);
+        refused(store.history(HistoryOptions::new(id).with_limit(limit)).await);
+        refused(store.sweep(SweepOptions::new(bench.now).with_limit(limit)).await);
+        let ended = Purge::Ended { status: JobStatus::Completed, before: bench.now.wall };
+        refused(store.purge(PurgeOptions::new(ended).with_limit(limit)).await);
+    }
+    let claim = bench.wanted(MAX_PAGE + 1);
+    refused(store.exchange(bench.exchange(&worker).with_claim(claim)).await);
+    refused(store.outbox(OutboxExchange::new(vec!["callback"], MAX_PAGE + 1, LEASE, bench.now)).await);
+    refused(store.get(vec![JobRef::Id(id); MAX_PAGE + 1]).await);
+    refused(store.purge(PurgeOptions::new(Purge::Jobs(vec![id; MAX_PAGE + 1]))).await);
+    assert_eq!(bench.job(id).await.version, 1);
 }

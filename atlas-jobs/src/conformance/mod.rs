@@ -210,6 +210,7 @@ macro_rules! __job_store_group {
             the_first_of_two_equal_keys_in_one_call_wins, concurrent_enqueues_of_one_key_make_one_job,
             a_job_of_another_stage_is_refused, an_oversized_payload_is_refused_and_stops_no_other,
             a_payload_that_nests_too_deep_is_refused_and_the_deepest_allowed_comes_back,
+            the_same_id_enqueues_once, a_dropped_call_leaves_no_half_written_job,
             get_finds_by_id_external_id_and_key, a_completion_keeps_its_result_and_clears_the_error,
             every_version_has_one_event, terminal_is_terminal, a_redrive_clears_the_error_and_keeps_the_history,
             a_command_at_an_old_version_is_refused, a_command_for_no_job_is_not_found,
@@ -219,7 +220,7 @@ macro_rules! __job_store_group {
     };
     ($fresh:path; claims) => {
         $crate::__job_store_checks!($fresh; claims:
-            claim_is_exclusive, claims_come_by_priority_then_time, jobs_of_other_kinds_are_left_for_others,
+            claim_is_exclusive, claims_come_by_priority_then_time, jobs_of_other_kinds_and_queues_are_left_for_others,
             a_future_job_waits_and_blocks_nothing, acknowledgements_come_before_claims, a_late_worker_is_lost,
             a_completion_handed_in_twice_is_repeated, a_release_does_not_count_the_attempt,
             a_failure_waits_out_its_backoff, the_last_failure_is_terminal, a_beat_that_does_not_rise_is_refused,

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// The most jobs that one page looks at: a filter that few jobs match gives short pages, not long calls.
 const SCAN: usize = 10_000;
+/// A page ends once its payloads and results have this many bytes of JSON: one page of large results fits in memory.
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 pub(super) fn find(
     conn: &Connection,
@@ -74,10 +76,10 @@ pub(super) fn list(conn: &Connection, stage: Stage, options: &ListOptions) -> Re
     let mut statement = conn.prepare_cached(&sql).map_err(fail)?;
     let mut rows = statement.query(params_from_iter(bounds)).map_err(fail)?;
     let mut items: Vec<JobRecord> = Vec::new();
-    let mut scanned = 0;
+    let (mut scanned, mut bytes) = (0, 0);
     let mut last = None;
     while let Some(row) = rows.next().map_err(fail)? {
-        if items.len() == options.limit || scanned == SCAN {
+        if items.len() == options.limit || scanned == SCAN || bytes >= PAGE_BYTES {
             let next = last.map(|(at, id)| Cursor::after_job(options, at, id));
             return Ok(Page { items, next });
         }
@@ -86,6 +88,7 @@ pub(super) fn list(conn: &Connection, stage: Stage, options: &ListOptions) -> Re
         scanned += 1;
         last = Some((bare.created_at, bare.id));
         if options.filter.matches(&bare) {
+            bytes += row.size(WIDTH)? + row.size(WIDTH + 1)?;
             items.push(full(&row, stage)?);
         }
     }

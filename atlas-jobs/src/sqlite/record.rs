@@ -104,6 +104,12 @@ impl<'a> Reader<'a> {
         serde_json::from_str(text.as_str().map_err(|_| self.bad())?).map_err(|_| self.bad())
     }
 
+    /// The bytes of a text; zero for none.
+    pub(super) fn size(&self, at: usize) -> Result<usize, StoreError> {
+        let text = self.row.get_ref(at).map_err(|error| failed(self.operation, error))?;
+        Ok(text.as_str_or_null().map_err(|_| self.bad())?.map_or(0, str::len))
+    }
+
     pub(super) fn maybe_json<T: DeserializeOwned>(&self, at: usize) -> Result<Option<T>, StoreError> {
         self.get::<Option<String>>(at)?.map(|text| serde_json::from_str(&text)).transpose().map_err(|_| self.bad())
     }

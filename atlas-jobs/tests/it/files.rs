@@ -2,7 +2,7 @@
 #![cfg(feature = "sqlite")]
 
 use atlas_jobs::sqlite::{SqliteJobs, SqliteOptions};
-use atlas_jobs::store::{Filter, Scope};
+use atlas_jobs::store::{Filter, ListOptions, Scope};
 use atlas_jobs::{JobManager, JobSpec, JobStore, JobStoreExt, Kind, ManagerError, StoreError};
 use atlas_schema::{JobKind, JobStatus, Stage};
 use rusqlite::Connection;
@@ -232,4 +232,35 @@ async fn two_stores_over_one_file_share_its_jobs() {
         task.await.unwrap();
     }
     assert_eq!(one.statistics(Scope::default()).await.unwrap().total(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_new_file_may_be_opened_by_many_at_once() {
+    for _ in 0..10 {
+        let folder = folder();
+        let path = folder.path().join("new.db");
+        let opening: Vec<_> = (0..8)
+            .map(|_| {
+                let path = path.clone();
+                tokio::spawn(async move { open(&path).await })
+            })
+            .collect();
+        for store in opening {
+            store.await.unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_large_jobs_is_short_and_the_list_is_whole() {
+    let folder = folder();
+    let store = Arc::new(open(&folder.path().join("large.db")).await.unwrap());
+    let jobs = JobManager::new(store.clone()).unwrap();
+    let large = "x".repeat(1000 * 1000);
+    for answer in jobs.enqueue_many((0..20).map(|_| spec(&large)).collect()).await.unwrap() {
+        answer.unwrap();
+    }
+    let page = jobs.list(ListOptions::default().with_limit(1000)).await.unwrap();
+    assert!((1..20).contains(&page.items.len()) && page.next.is_some(), "{} jobs", page.items.len());
+    assert_eq!(store.list_all(Filter::default()).await.unwrap().len(), 20);
 }
