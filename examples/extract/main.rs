@@ -92,7 +92,7 @@ fn run(args: &Args, sources: Vec<source::Source>) -> anyhow::Result<u8> {
 /// Writes the results where they were asked for.
 fn emit(args: &Args, done: &[Done], pages: &fetch::Pages, summary: &str) -> anyhow::Result<()> {
     let text = match args.format {
-        Format::Table => table::render(done),
+        Format::Table => table::render(done, table::terminal_width()),
         Format::Json => json::array(done),
         Format::Jsonl => json::lines(done),
         Format::Html => report::render(done, &views::all(done, pages), summary),

@@ -52,7 +52,7 @@ impl Done {
         match &self.state {
             State::Failed { reason, .. } => Some(reason),
             State::Result { result, .. } if self.data().is_none() => Some(
-                result.error.as_deref().unwrap_or("the page holds nothing of the wanted shape: try another --type"),
+                result.error.as_deref().unwrap_or("nothing of the wanted shape was found on this page: try another --type, or check the names in the --schema"),
             ),
             _ => None,
         }
@@ -119,26 +119,32 @@ impl Sums {
         sums
     }
 
-    /// Two lines for a person.
+    /// A few lines for a person.
     pub(crate) fn text(&self, spent: Duration, cost: &str, db: &str) -> String {
         let mut counts = vec![format!("{} with data", self.with_data)];
         let more = [(self.partial, "of them partial"), (self.failed, "without"), (self.waiting, "waiting")];
         counts.extend(more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+        let found = if self.values == 0 {
+            "no values".to_owned()
+        } else {
+            format!(
+                "{} in {}; checked again: {} stand in their source, {} in visible text",
+                count(self.values, "value"),
+                count(self.records, "record"),
+                percent(self.verified, self.values),
+                percent(self.visible, self.values),
+            )
+        };
+        let before = match self.reused {
+            0 => String::new(),
+            all if all == self.pages => ", all done already (--fresh extracts again)".to_owned(),
+            some => format!(", {some} done already (--fresh extracts again)"),
+        };
         format!(
-            "{}: {}. {} in {}: {} verified in their source, {} in visible text.\n\
-             {:.2} s, cost ${cost}. Jobs and results are in {db}{}.",
-            count(self.pages, "page"),
+            "pages   {}: {}\nfound   {found}\nspent   {:.2} s, cost ${cost}\nkept    in {db}{before}",
+            self.pages,
             counts.join(", "),
-            count(self.values, "value"),
-            count(self.records, "record"),
-            percent(self.verified, self.values),
-            percent(self.visible, self.values),
             spent.as_secs_f64(),
-            if self.reused > 0 {
-                format!("; {} of the pages were done already (--fresh extracts them again)", self.reused)
-            } else {
-                String::new()
-            },
         )
     }
 }
@@ -150,5 +156,5 @@ fn count(number: usize, what: &str) -> String {
 
 /// Whole percents, rounded down: 100 % means all.
 fn percent(part: usize, whole: usize) -> String {
-    (part * 100).checked_div(whole).map_or_else(|| "none".into(), |percent| format!("{percent} %"))
+    format!("{} %", (part * 100).checked_div(whole).unwrap_or_default())
 }

@@ -30,7 +30,11 @@ impl Shape {
         if !schema.is_object() {
             bail!("the schema {shown} is not a JSON object: write {{\"type\": \"object\", \"properties\": {{…}}}}");
         }
-        atlas_engine::shape::Shape::compile(&schema).with_context(|| format!("the schema {shown} can't be used"))?;
+        let compiled = atlas_engine::shape::Shape::compile(&schema)
+            .with_context(|| format!("the schema {shown} can't be used"))?;
+        if compiled.fields(compiled.root()).is_empty() {
+            bail!("the schema {shown} names no fields: say under `properties` what to look for");
+        }
         let name = schema.get("title").and_then(Value::as_str).map_or_else(
             || path.file_stem().map_or_else(|| "schema".into(), |stem| stem.to_string_lossy().into_owned()),
             str::to_owned,

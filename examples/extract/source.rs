@@ -139,6 +139,9 @@ fn web(text: &str) -> Place {
         }
         _ => return unusable("not an address that can be fetched: give http://… or https://…"),
     };
+    if !url.username().is_empty() || url.password().is_some() {
+        return unusable("the address holds a user name or a password, which are never stored or sent: leave them out");
+    }
     if url.as_str().len() > 2048 {
         return unusable("the address is longer than 2048 characters: shorten it, or save the page and give the file");
     }

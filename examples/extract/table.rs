@@ -10,13 +10,26 @@ use std::fmt::Write;
 /// Lists longer than this are cut, and say so.
 const ITEMS: usize = 4;
 
-/// All pages as text.
-pub(crate) fn render(done: &[Done]) -> String {
+/// Wider than this, results are a table; narrower, a list.
+const NARROW: u16 = 80;
+/// The width of a table that nobody looks at in a terminal.
+const WIDE: u16 = 140;
+
+/// The columns of the terminal that standard output goes to, if it does.
+pub(crate) fn terminal_width() -> Option<u16> {
+    let table = Table::new();
+    if table.is_tty() { table.width() } else { None }
+}
+
+/// All pages as text, for that many columns.
+pub(crate) fn render(done: &[Done], width: Option<u16>) -> String {
+    let width = width.unwrap_or(WIDE);
     let mut out = String::new();
-    for page in done {
+    for page in done.iter().filter(|page| !matches!(page.state, State::Waiting { .. })) {
         let _ = writeln!(out, "{}", heading(page));
         if let Some(result) = page.data() {
-            let _ = writeln!(out, "{}", fields(result));
+            let rows = rows(result);
+            let _ = writeln!(out, "{}", if width < NARROW { list(&rows) } else { grid(rows, width).to_string() });
             for warning in &result.warnings {
                 let at = warning.pointer.as_ref().map(|pointer| format!(" at {pointer}")).unwrap_or_default();
                 let _ = writeln!(out, "  note{}: {}", plain::line(&at), plain::line(&warning.message));
@@ -48,14 +61,35 @@ fn heading(page: &Done) -> String {
     heading
 }
 
-fn fields(result: &ExtractionResult) -> Table {
+/// Field, value, quote, and where the quote stands.
+type Row = [String; 4];
+
+fn grid(rows: Vec<Row>, width: u16) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    if !table.is_tty() {
-        table.set_width(140);
-    }
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     table.set_header(["field", "value", "evidence (quote)", "found in"]);
+    table.add_rows(rows);
+    table
+}
+
+fn list(rows: &[Row]) -> String {
+    let mut out = String::new();
+    for [field, value, quote, place] in rows {
+        let _ = writeln!(out, "{field}: {value}");
+        match (quote.as_str(), place.as_str()) {
+            (_, "") => {}
+            ("", place) => drop(writeln!(out, "    {place}")),
+            (quote, place) if quote == value => drop(writeln!(out, "    word for word, {place}")),
+            (quote, place) => drop(writeln!(out, "    “{quote}”, {place}")),
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+fn rows(result: &ExtractionResult) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
     let data = Value::Array(result.data.clone());
     let leaves = outcome::leaves(&data);
     let mut at = 0;
@@ -64,11 +98,11 @@ fn fields(result: &ExtractionResult) -> Table {
         let list = name.rsplit_once('[').map(|(list, _)| list.to_owned());
         let evidence = result.evidence.get(pointer).map_or(&[][..], Vec::as_slice);
         let best = best(evidence);
-        table.add_row([
+        rows.push([
             name,
             plain::short(&outcome::text(leaf), 200),
             best.map_or_else(|| "-".into(), |evidence| plain::short(&evidence.quote, 90)),
-            best.map_or_else(|| "nowhere".into(), place),
+            best.map_or_else(|| "nowhere".into(), spot),
         ]);
         at += 1;
         // The rest of a long list: its first items show what it is.
@@ -77,7 +111,7 @@ fn fields(result: &ExtractionResult) -> Table {
             let rest = leaves[at..].iter().take_while(same).count();
             let shown = leaves[..at].iter().rev().take_while(same).count();
             if shown >= ITEMS && rest > 1 {
-                table.add_row([
+                rows.push([
                     format!("{list}[…]"),
                     format!("{rest} more (all with --format json)"),
                     String::new(),
@@ -87,7 +121,7 @@ fn fields(result: &ExtractionResult) -> Table {
             }
         }
     }
-    table
+    rows
 }
 
 fn in_list(pointer: &atlas_schema::JsonPointer, list: &str, records: usize) -> bool {
@@ -120,7 +154,21 @@ pub(crate) fn best(evidence: &[Evidence]) -> Option<&Evidence> {
 
 /// Where a quote stands, in words, and whether the check found it there.
 pub(crate) fn place(evidence: &Evidence) -> String {
+    plain::short(&format!("{}{}", exactly(evidence), checked(evidence)), 60)
+}
+
+/// The same without pointers: a cell of a terminal is small.
+fn spot(evidence: &Evidence) -> String {
     let place = match &evidence.source {
+        Source::Embedded { syntax, .. } => syntax.clone(),
+        Source::Derived { .. } => "computed".to_owned(),
+        _ => exactly(evidence),
+    };
+    plain::short(&format!("{place}{}", checked(evidence)), 60)
+}
+
+fn exactly(evidence: &Evidence) -> String {
+    match &evidence.source {
         Source::VisibleText {} => "visible text".to_owned(),
         Source::HiddenText {} => "hidden text".to_owned(),
         Source::Attribute { name } => format!("attribute {name}"),
@@ -131,14 +179,15 @@ pub(crate) fn place(evidence: &Evidence) -> String {
             format!("computed from {}", inputs.join(", "))
         }
         _ => "elsewhere".to_owned(),
-    };
-    let also = if evidence.verified.visible && !matches!(evidence.source, Source::VisibleText {}) {
-        ", also visible"
-    } else {
-        ""
-    };
-    let checked = if evidence.verified.source { "" } else { ", not verified" };
-    plain::short(&format!("{place}{also}{checked}"), 60)
+    }
+}
+
+fn checked(evidence: &Evidence) -> &'static str {
+    match (evidence.verified.source, evidence.verified.visible, &evidence.source) {
+        (false, ..) => ", not verified",
+        (true, true, source) if !matches!(source, Source::VisibleText {}) => ", also visible",
+        _ => "",
+    }
 }
 
 #[cfg(test)]
@@ -149,5 +198,12 @@ mod tests {
     fn pointers_read_like_paths() {
         assert_eq!(field("/0/rows/3/1", 1), "rows[3][1]");
         assert_eq!(field("/2/offers/price", 3), "2:offers.price");
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_a_list_in_which_nothing_is_cut_in_pieces() {
+        let row = |field: &str, value: &str, quote: &str| [field, value, quote, "visible text"].map(str::to_owned);
+        let text = list(&[row("price", "64.95", "$64.95"), row("name", "Firefly", "Firefly")]);
+        assert_eq!(text, "price: 64.95\n    “$64.95”, visible text\nname: Firefly\n    word for word, visible text");
     }
 }

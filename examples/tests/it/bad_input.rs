@@ -108,6 +108,61 @@ fn refused_schema(schema: &str) -> Ran {
 }
 
 #[test]
+fn secrets_of_an_address_are_not_repeated() {
+    let scratch = Scratch::new();
+    let pages = [
+        "http://127.0.0.1:9/a?token=hidden1#hidden2",
+        "http://me:hidden3@example.invalid/b",
+        "ftp://me:hidden4@example.invalid/c",
+        "http://me:hidden5@[broken/d?hidden6",
+    ];
+    for format in ["table", "html"] {
+        let mut call = vec!["--type", "recipe", "--format", format, "--out", "out.txt"];
+        call.extend(pages);
+        let ran = scratch.run(&call);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        let written = std::fs::read_to_string(scratch.path("out.txt")).expect("the results");
+        assert!(written.contains("127.0.0.1:9/a?…") && written.contains("leave them out"), "{written}");
+        assert!(!written.contains("hidden") && !ran.err.contains("hidden"), "{written}{}", ran.err);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn any_name_that_a_file_may_have_is_a_page() {
+    use std::os::unix::ffi::OsStrExt;
+    let scratch = Scratch::new();
+    let names: [&[u8]; 4] = [b"a b %41 #x ?y.html", b"new\nline.html", b"not-utf-8-\xff.html", b"\"><img src=x>.html"];
+    let mut command = scratch.command(&["--type", "recipe", "--format", "html", "--out", "out.htm"]);
+    for name in names.map(std::ffi::OsStr::from_bytes) {
+        std::fs::write(scratch.dir.path().join(name), recipe("Tea")).expect("written");
+        command.arg(name);
+    }
+    let ran = Ran::of(command.output().expect("the program starts"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!std::fs::read_to_string(scratch.path("out.htm")).expect("the report").contains("<img"));
+    assert_eq!(scratch.run(&["--type", "recipe", "."]).code, Some(0), "the folder of them works as well");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_crash() {
+    let scratch = Scratch::new();
+    scratch.file("a.html", recipe("Tea"));
+    let mut command = scratch.command(&["--type", "recipe", "a.html", "nowhere.html"]);
+    let mut child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().expect("started");
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().expect("ended").code(), Some(1));
+}
+
+#[test]
+fn a_schema_without_fields_is_refused() {
+    assert!(refused_schema(r#"{"type": "object"}"#).err.contains("properties"));
+    assert!(refused_schema(r#"{"type": "array", "items": {"type": "string"}}"#).err.contains("one record"));
+    assert!(refused_schema("true").err.contains("object"));
+}
+
+#[test]
 fn a_schema_that_is_none_is_refused_before_any_page() {
     assert!(refused_schema("not json").err.contains("not JSON"));
     assert!(refused_schema("[]").err.contains("object"));
