@@ -5,6 +5,7 @@
 //! partial is said to be partial.
 
 mod builder;
+mod deadline;
 mod judge;
 mod shapes;
 
@@ -18,12 +19,14 @@ use crate::shape::Shape;
 use crate::strategy::{Selection, Strategy, Task, select};
 use crate::types::schema_of;
 use atlas_schema::{
-    Attempt, AttemptOutcome, Cost, ExtractionRequest, ExtractionResult, Outcome, PageInfo, StrategyName, Timings,
-    Usage, Usd,
+    Attempt, AttemptOutcome, Cost, ErrorCategory, ExtractionRequest, ExtractionResult, Outcome, PageInfo, StrategyName,
+    Timings, Usage, Usd, Warning,
 };
+use deadline::Deadline;
 use judge::Judged;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 use shapes::Shapes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,7 +69,7 @@ impl Default for Engine {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Typed<T> {
-    /// The records that have every required field, in page order.
+    /// The records that satisfy the schema whole, in page order; those that lack a required field are in `result` only.
     pub values: Vec<T>,
     /// The canonical result, with evidence and attempts.
     pub result: ExtractionResult,
@@ -94,11 +97,18 @@ impl Engine {
     ///
     /// A page without such data gives a result whose outcome is `empty`; a strategy's failure is an attempt in the result.
     ///
+    /// `timeout_ms` bounds the whole: a fetch or strategy that waits longer is dropped. Work that does not wait (parsing,
+    /// the `direct` strategy) ends by its own limits, and the time is looked at before each strategy. Data found in time is
+    /// kept, with the warning `time_ran_out`.
+    ///
     /// # Errors
-    /// [`EngineError`] if the request is wrong, or the page cannot be fetched or parsed. Nothing is fetched for a request
-    /// that is wrong.
+    /// [`EngineError`] if the request is wrong, the page cannot be fetched or parsed, or the time runs out before there is
+    /// data. Nothing is fetched for a request that is wrong.
+    ///
+    /// # Panics
+    /// If the fetcher or a strategy waits, outside a tokio runtime whose time driver is enabled.
     pub async fn extract(&self, request: &ExtractionRequest) -> Result<ExtractionResult, EngineError> {
-        let started = Instant::now();
+        let (started, deadline) = (Instant::now(), Deadline::after(request.timeout_ms));
         let (shape, selection) = self.prepare(request)?;
         let url = Url::parse(&request.url).map_err(|_| EngineError::Address { field: "url" })?;
         let base = request.base_url.as_deref().map(Url::parse).transpose();
@@ -106,7 +116,8 @@ impl Engine {
         let fetcher = self.fetcher.as_ref().ok_or(EngineError::NoFetcher)?;
         let timeout = Duration::from_millis(request.timeout_ms.into());
         let fetch = FetchRequest::new(url).with_timeout(timeout).with_max_bytes(self.parse.max_bytes);
-        let document = fetcher.fetch(&fetch).await.map_err(EngineError::Fetch)?;
+        let fetching = deadline.bound(fetcher.fetch(&fetch)).await.ok_or(EngineError::Timeout)?;
+        let document = fetching.map_err(EngineError::Fetch)?;
         let fetched = started.elapsed();
         if let Some(status) = document.status.filter(|status| !(200..300).contains(status)) {
             return Err(EngineError::Status { status });
@@ -118,7 +129,7 @@ impl Engine {
         let page = Page::parse(&document.bytes, &options).map_err(EngineError::Page)?;
         let parsed = started.elapsed();
         let info = page_info(&page, Some(&document), request);
-        let mut result = self.run(&page, info, request, &shape, &selection).await;
+        let mut result = self.run(&page, info, request, &shape, &selection, deadline).await?;
         result.timings = Some(Timings {
             total_ms: millis(started.elapsed()),
             fetch_ms: Some(millis(fetched)),
@@ -128,18 +139,23 @@ impl Engine {
         Ok(result)
     }
 
-    /// Extracts from a page the caller has. The request's address only names it.
+    /// Extracts from a page the caller has. The request's address only names it; `timeout_ms` is as for
+    /// [`extract`](Self::extract).
     ///
     /// # Errors
-    /// [`EngineError`] if the request is wrong.
+    /// [`EngineError`] if the request is wrong or the time runs out before there is data.
+    ///
+    /// # Panics
+    /// If a strategy waits, outside a tokio runtime whose time driver is enabled. The built-in ones do not.
     pub async fn extract_page(
         &self,
         page: &Page,
         request: &ExtractionRequest,
     ) -> Result<ExtractionResult, EngineError> {
-        let started = Instant::now();
+        let (started, deadline) = (Instant::now(), Deadline::after(request.timeout_ms));
         let (shape, selection) = self.prepare(request)?;
-        let mut result = self.run(page, page_info(page, None, request), request, &shape, &selection).await;
+        let info = page_info(page, None, request);
+        let mut result = self.run(page, info, request, &shape, &selection, deadline).await?;
         let total = millis(started.elapsed());
         result.timings = Some(Timings { total_ms: total, fetch_ms: None, parse_ms: None, extract_ms: Some(total) });
         Ok(result)
@@ -199,16 +215,22 @@ impl Engine {
         request: &ExtractionRequest,
         shape: &Shape,
         selection: &Selection,
-    ) -> ExtractionResult {
+        deadline: Deadline,
+    ) -> Result<ExtractionResult, EngineError> {
         let reading = Reading::new(page);
         let mut attempts: Vec<Attempt> = Vec::new();
         let mut best: Option<(usize, Judged)> = None;
         let mut usage = Usage { pages: 1, ..Usage::default() };
         let mut settled: Option<Usd> = None;
+        let mut late = false;
         for choice in &selection.chain {
             let Some(strategy) = self.strategies.get(choice.index) else { continue };
+            if deadline.passed() {
+                late = true;
+                break;
+            }
             let started = Instant::now();
-            let drafted = strategy.extract(&Task::new(request, shape, &reading)).await;
+            let drafted = deadline.bound(strategy.extract(&Task::new(request, shape, &reading))).await;
             let mut attempt = Attempt {
                 strategy: choice.name.clone(),
                 outcome: AttemptOutcome::Failed,
@@ -220,12 +242,19 @@ impl Engine {
                 duration_ms: Some(millis(started.elapsed())),
             };
             match drafted {
-                Err(error) => {
+                None => {
+                    attempt.category = Some(ErrorCategory::Timeout);
+                    attempt.reason = Some(clipped(&format!("{}; failed: {}", choice.reason, EngineError::Timeout)));
+                    attempts.push(attempt);
+                    late = true;
+                    break;
+                }
+                Some(Err(error)) => {
                     attempt.category = Some(error.category());
                     attempt.reason = Some(clipped(&format!("{}; failed: {error}", choice.reason)));
                     attempts.push(attempt);
                 }
-                Ok(draft) => {
+                Some(Ok(draft)) => {
                     usage = added(usage, draft.usage);
                     settled = draft.cost.and_then(|cost| cost.settled).map_or(settled, |more| {
                         Some(settled.map_or(more, |before| before.checked_add(more).unwrap_or(before)))
@@ -250,16 +279,23 @@ impl Engine {
                 }
             }
         }
+        if late && !best.as_ref().is_some_and(|(_, judged)| judged.has_data()) {
+            return Err(EngineError::Timeout);
+        }
         let ran = attempts.len();
-        let unused =
-            selection.chain.iter().skip(ran).map(|choice| (choice, "an earlier strategy gave everything asked for"));
+        let why = if late { "the time allowed ran out" } else { "an earlier strategy gave everything asked for" };
+        let unused = selection.chain.iter().skip(ran).map(|choice| (choice, why));
         let skipped = selection.skipped.iter().map(|choice| (choice, choice.reason.as_str()));
         attempts.extend(unused.chain(skipped).map(|(choice, reason)| judge::skipped(choice, reason)));
         let mut result = judge::result(best, attempts);
         result.pages = vec![info];
         result.usage = Some(usage);
         result.cost = settled.map(|settled| Cost { estimated: None, settled: Some(settled) });
-        result
+        if late {
+            let message = "the time allowed ran out before every strategy was tried: raise `timeoutMs` for more";
+            result.warnings.push(Warning { code: "time_ran_out".into(), pointer: None, message: message.into() });
+        }
+        Ok(result)
     }
 }
 
@@ -275,8 +311,18 @@ fn page_info(page: &Page, document: Option<&Document>, request: &ExtractionReque
         language: page.language().map(str::to_owned).filter(|language| (1..=64).contains(&language.len())),
         title: page.title().map(|title| title.chars().take(1000).collect()),
         bytes: u64::try_from(page.byte_len()).unwrap_or(u64::MAX),
-        sha256: None,
+        // Only of what was fetched: hashing a page in hand would cost callers time for bytes they know.
+        sha256: document.map(|document| hex(&Sha256::digest(&document.bytes))),
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn added(one: Usage, other: Usage) -> Usage {

@@ -54,8 +54,10 @@ pub enum EngineError {
         #[source]
         source: serde_json::Error,
     },
-    /// The time allowed ran out.
-    #[error("the time allowed ran out: raise `timeoutMs`")]
+    /// The time that the request allows ran out before there was data.
+    #[error(
+        "the time allowed ran out: allow more (`timeoutMs` of the request), or check what the page's server is doing"
+    )]
     Timeout,
     /// The engine could not be built.
     #[error("two strategies are called `{name}`: give one another name")]

@@ -20,7 +20,8 @@ use std::collections::BTreeMap;
 pub struct ExtractionResult {
     /// Whether data was extracted.
     pub success: bool,
-    /// The records, each valid by the requested schema.
+    /// The records. Each is valid by the requested schema; when `outcome` is `partial`, a record may lack required
+    /// members at its top, and breaks no other rule: the warnings `required_missing` name what is missing.
     pub data: Vec<Value>,
     /// Why there is no (or not all) data. Present when `success` is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

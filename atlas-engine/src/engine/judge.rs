@@ -21,6 +21,11 @@ pub(super) struct Judged {
 }
 
 impl Judged {
+    /// Whether a record stands, whole or not.
+    pub(super) fn has_data(&self) -> bool {
+        !self.data.is_empty()
+    }
+
     /// Whether this is more than `other`: a better outcome, else more values.
     pub(super) fn beats(&self, other: &Self) -> bool {
         let rank = |judged: &Self| match judged.outcome {
@@ -96,7 +101,11 @@ fn record(
         if let Some(value) = data.pointer(pointer.as_str()) {
             piece.verified = reading.check(&piece, value);
             if piece.verified.source {
-                proven.entry(pointer).or_default().push(piece);
+                let pieces = proven.entry(pointer).or_default();
+                // A page that states a value twice at one place proves it once.
+                if !pieces.contains(&piece) {
+                    pieces.push(piece);
+                }
             }
         }
     }
@@ -131,16 +140,10 @@ fn record(
         );
     }
     // Dropping one value can break a rule on its container, so the check repeats; each round removes something.
-    let mut missing: Vec<JsonPointer> = Vec::new();
     for _ in 0..16 {
-        let violations = shape.violations(&data);
-        missing.clear();
         let mut dropped = Vec::new();
-        for Violation { pointer, rule } in violations {
-            let root = pointer.as_str().is_empty();
-            if rule == "required" && root {
-                missing.push(pointer);
-            } else if !root && !dropped.contains(&pointer) {
+        for Violation { pointer, .. } in shape.violations(&data) {
+            if !pointer.as_str().is_empty() && !dropped.contains(&pointer) {
                 dropped.push(pointer);
             }
         }
@@ -163,7 +166,7 @@ fn record(
         warn("required_missing", &pointer, "the page does not give this required field, or not in a readable form");
     }
     let whole = shape.accepts(&data);
-    if !whole && missing.is_empty() {
+    if !whole && !shape.lacks_only_required(&data) {
         let message = "the record as a whole does not satisfy the schema, so it was left out";
         warn("record_dropped_schema", &JsonPointer::root(), message);
         return None;

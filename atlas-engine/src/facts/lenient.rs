@@ -260,3 +260,73 @@ fn push(tree: Option<&mut Tree>, step: Step, parent: u32, json: Json) {
         tree.push(step, parent, json);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::{Json, Tree, parse};
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    /// Everything a tree holds, in document order, numbers by value.
+    fn flat(tree: &Tree, at: u32, all: &mut Vec<(String, String)>) {
+        let text = match tree.json(at) {
+            Json::Number(number) => format!("{:?}", number.parse::<f64>().unwrap() + 0.0),
+            other => format!("{other:?}"),
+        };
+        all.push((tree.pointer(at), text));
+        tree.children(at).for_each(|child| flat(tree, child, all));
+    }
+
+    fn facts(tree: &Tree) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        flat(tree, 0, &mut all);
+        all
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let text = r#"[a-z"'\\/{}\[\],:<>!* \n\té日𝒳\u{7f}-]{0,12}"#;
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-1e12_f64..1e12).prop_map(Value::from),
+            text.prop_map(Value::from),
+        ];
+        let inner = leaf.prop_recursive(5, 40, 5, move |inner| {
+            let members = prop::collection::vec((text, inner.clone()), 0..5);
+            prop_oneof![
+                members.prop_map(|members| Value::Object(members.into_iter().collect())),
+                prop::collection::vec(inner, 0..5).prop_map(Value::Array),
+            ]
+        });
+        prop::collection::vec(inner, 0..4).prop_map(Value::Array)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
+
+        #[test]
+        fn valid_json_reads_as_the_strict_reader_reads_it(value in json(), pretty in any::<bool>()) {
+            let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+            prop_assert_eq!(facts(&parse(&text).unwrap()), facts(&Tree::parse(&text).unwrap()));
+        }
+
+        #[test]
+        fn any_text_is_read_or_left(text in r#"([{}\[\]:,"'\\/*<>!u0-9a-fA-F\-\. \n]|null|true|//|/\*|\*/|<!--|\\ud83d|é|\PC){0,60}"#) {
+            if let Some(tree) = parse(&text) {
+                facts(&tree);
+            }
+        }
+
+        #[test]
+        fn json_that_breaks_off_anywhere_is_read_or_left(value in json(), cut in any::<prop::sample::Index>()) {
+            let text: Vec<char> = value.to_string().chars().collect();
+            let torn: String = text.iter().take(cut.index(text.len())).collect();
+            if let Some(tree) = parse(&torn) {
+                facts(&tree);
+            }
+        }
+    }
+}

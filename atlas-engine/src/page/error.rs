@@ -19,7 +19,7 @@ pub enum PageError {
     },
     /// More bytes than [`ParseOptions::max_bytes`](super::ParseOptions::max_bytes).
     #[error(
-        "the page has {bytes} bytes, more than the limit of {limit}: raise `max_bytes` if it is wanted all the same"
+        "the page has {bytes} bytes, more than the limit of {limit}: leave it out or cut it (a program can raise `ParseOptions::max_bytes`)"
     )]
     TooLarge {
         /// The page's size in bytes.
@@ -28,13 +28,17 @@ pub enum PageError {
         limit: usize,
     },
     /// More nodes than [`ParseOptions::max_nodes`](super::ParseOptions::max_nodes).
-    #[error("the page has more than {limit} nodes: raise `max_nodes` if it is wanted all the same")]
+    #[error(
+        "the page has more than {limit} nodes: leave it out or cut it (a program can raise `ParseOptions::max_nodes`)"
+    )]
     TooManyNodes {
         /// The limit in force.
         limit: usize,
     },
     /// Elements nested deeper than [`ParseOptions::max_depth`](super::ParseOptions::max_depth).
-    #[error("the page nests elements more than {limit} deep: raise `max_depth` if it is wanted all the same")]
+    #[error(
+        "the page nests elements more than {limit} deep: leave it out or mend its markup (a program can raise `ParseOptions::max_depth`)"
+    )]
     TooDeep {
         /// The limit in force.
         limit: usize,
@@ -42,7 +46,7 @@ pub enum PageError {
     /// More attributes than [`ParseOptions::max_attributes`](super::ParseOptions::max_attributes) on one element or
     /// [`ParseOptions::max_nodes`](super::ParseOptions::max_nodes) on all together.
     #[error(
-        "the page has more than {limit} attributes on one element or in all: raise `max_attributes` or `max_nodes` if it is wanted all the same"
+        "the page has more than {limit} attributes on one element or in all: leave it out or mend its markup (a program can raise `ParseOptions::max_attributes` and `max_nodes`)"
     )]
     TooManyAttributes {
         /// The limit that was passed.

@@ -1,5 +1,6 @@
 //! Everything that may be wrong with a schema, found before it is used.
 
+use super::finite::{Regress, regress};
 use super::{SchemaFault, SchemaFaultKind, pattern};
 use atlas_schema::JsonPointer;
 use jsonschema::{Draft, PatternOptions, Validator};
@@ -9,7 +10,7 @@ use std::collections::HashSet;
 /// More sub-schemas and references than this are refused.
 const MAX_NODES: usize = 2000;
 /// Deeper nesting is refused.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 /// Reports stop here.
 const MAX_FAULTS: usize = 50;
 
@@ -56,16 +57,28 @@ pub(super) fn faults(schema: &Value) -> Vec<SchemaFault> {
         let message = "give a JSON Schema object that describes one record";
         return vec![fault(JsonPointer::root(), SchemaFaultKind::NotASchema, message)];
     };
-    let mut walk = Walk { root: schema, faults: Vec::new(), nodes: 0 };
+    let mut walk = Walk { root: schema, faults: Vec::new(), nodes: 0, patterns: pattern::Budget::default() };
     walk.record(top);
     walk.schema(schema, &JsonPointer::root(), 0);
     // The costlier checks presume a bounded schema whose references lead somewhere.
     if walk.faults.is_empty() {
         walk.meta();
     }
-    if walk.faults.is_empty() && endless(schema, schema, &mut HashSet::new(), 0) {
-        let message = "make a member of the cycle optional: every record would have to be endless";
-        walk.faults.push(fault(JsonPointer::root(), SchemaFaultKind::Endless, message));
+    let regress = if walk.faults.is_empty() { regress(schema) } else { None };
+    match regress {
+        Some(Regress::Endless) => {
+            let message = "make a member of the cycle optional: every record would have to be endless";
+            walk.add(JsonPointer::root(), SchemaFaultKind::Endless, message);
+        }
+        Some(Regress::Loops) => {
+            let message = "let the cycle go through a member: a `$ref` leads back to the place it stands at";
+            walk.add(JsonPointer::root(), SchemaFaultKind::Endless, message);
+        }
+        Some(Regress::Multiplies) => {
+            let message = "refer to each part once: the references multiply to over 10000 checks of one value";
+            walk.add(JsonPointer::root(), SchemaFaultKind::TooLarge, message);
+        }
+        None => {}
     }
     walk.faults.truncate(MAX_FAULTS);
     walk.faults
@@ -75,6 +88,7 @@ struct Walk<'a> {
     root: &'a Value,
     faults: Vec<SchemaFault>,
     nodes: usize,
+    patterns: pattern::Budget,
 }
 
 impl Walk<'_> {
@@ -201,7 +215,7 @@ impl Walk<'_> {
         let refused: Vec<_> = single
             .into_iter()
             .chain(named)
-            .filter_map(|(at, pattern)| pattern::refusal(pattern).map(|why| (at, why)))
+            .filter_map(|(at, pattern)| self.patterns.refusal(pattern).map(|why| (at, why)))
             .collect();
         for (at, why) in refused {
             self.add(at, SchemaFaultKind::Pattern, why);
@@ -284,7 +298,7 @@ impl Walk<'_> {
     }
 }
 
-fn types_of(object: &Map<String, Value>) -> Option<Vec<String>> {
+pub(super) fn types_of(object: &Map<String, Value>) -> Option<Vec<String>> {
     match object.get("type")? {
         Value::String(name) => Some(vec![name.clone()]),
         Value::Array(names) => Some(names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()),
@@ -355,35 +369,4 @@ fn only_references(root: &Value, target: &str) -> bool {
         }
     }
     true
-}
-
-/// Whether every value that fits would have to contain another that fits, without end.
-fn endless<'a>(root: &'a Value, schema: &'a Value, open: &mut HashSet<*const Value>, depth: usize) -> bool {
-    let Value::Object(object) = schema else { return false };
-    if depth > MAX_DEPTH * 4 {
-        return false;
-    }
-    if !open.insert(std::ptr::from_ref(schema)) {
-        return true;
-    }
-    let mut inner = |place: &'a Value| endless(root, place, open, depth + 1);
-    let reference = object.get("$ref").and_then(Value::as_str).and_then(|target| resolve(root, target));
-    let list = |key: &str| object.get(key).and_then(Value::as_array);
-    let properties = object.get("properties").and_then(Value::as_object);
-    // A value that need not be an object or an array ends the regress.
-    let ends =
-        types_of(object).is_some_and(|types| types.iter().any(|name| !matches!(name.as_str(), "object" | "array")));
-    let found = !ends
-        && (reference.is_some_and(&mut inner)
-            || list("allOf").is_some_and(|parts| parts.iter().any(&mut inner))
-            || ["anyOf", "oneOf"]
-                .iter()
-                .any(|key| list(key).is_some_and(|parts| !parts.is_empty() && parts.iter().all(&mut inner)))
-            || list("required").is_some_and(|names| {
-                names.iter().any(|name| name.as_str().and_then(|name| properties?.get(name)).is_some_and(&mut inner))
-            })
-            || (object.get("minItems").and_then(Value::as_u64).is_some_and(|least| least > 0)
-                && object.get("items").is_some_and(&mut inner)));
-    open.remove(&std::ptr::from_ref(schema));
-    found
 }

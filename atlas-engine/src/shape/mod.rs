@@ -6,6 +6,7 @@
 
 mod check;
 mod compile;
+mod finite;
 mod pattern;
 
 use atlas_schema::{ErrorCategory, JsonPointer};
@@ -106,7 +107,8 @@ pub struct Field {
 impl Shape {
     /// Checks and compiles a JSON Schema (draft 2020-12) that describes one record.
     ///
-    /// Limits: 2,000 nodes and references, patterns of 1,000 bytes and modest size when compiled, nesting of 64.
+    /// Limits: 2,000 nodes and references; nesting of 64; patterns of 1,000 bytes and modest size when compiled, each
+    /// and together; 10,000 schemas applied to one value.
     ///
     /// # Errors
     /// [`SchemaError`] with every fault found.
@@ -147,6 +149,13 @@ impl Shape {
     /// Whether a record satisfies the schema.
     pub fn accepts(&self, record: &Value) -> bool {
         self.validator.is_valid(record)
+    }
+
+    /// Whether a record satisfies the schema but for required members that it lacks at its top.
+    pub(crate) fn lacks_only_required(&self, record: &Value) -> bool {
+        self.validator
+            .iter_errors(record)
+            .all(|error| error.instance_path().as_str().is_empty() && error.kind().keyword() == "required")
     }
 
     /// What keeps a record from satisfying the schema: pointers into the record, each with the keyword broken.

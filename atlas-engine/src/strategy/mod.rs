@@ -5,8 +5,12 @@
 //! [engine's](crate::Engine).
 
 pub mod direct;
+#[cfg(feature = "mock")]
+mod mock;
 mod select;
 
+#[cfg(feature = "mock")]
+pub use mock::MockStrategy;
 pub use select::{Choice, Selection, select};
 
 use crate::evidence::Reading;
@@ -24,10 +28,11 @@ use std::fmt;
 ///   values that do not pass, so inventing one gains nothing.
 /// - **Empty is a draft.** Finding nothing is `Ok` with no records; an error means that the strategy could not look.
 /// - **Pure choice.** [`fit`](Self::fit) looks at the request alone, fast and without I/O, and gives its reason.
-/// - **Within limits.** The request's limits on time, pages and money bind the strategy.
+/// - **Within limits.** The request's limits on pages and money bind the strategy; when the time is up, the engine drops
+///   the future.
 /// - **Cancel safe.** Dropping the future leaves nothing half done.
 ///
-/// A name is unique in an engine; the built-in one is `direct`.
+/// A name is unique in an engine; the built-in one is `direct`. Feature `mock` has `MockStrategy`.
 #[async_trait]
 pub trait Strategy: fmt::Debug + Send + Sync + 'static {
     /// The name that results and attempts carry.

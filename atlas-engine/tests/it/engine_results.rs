@@ -151,6 +151,52 @@ async fn fields_named_like_parts_of_a_tree_survive() {
 }
 
 #[tokio::test]
+async fn citations_survive_a_fallback_and_the_way_through_json() {
+    let failing = Scripted { name: "first", score: 90, draft: Err(ErrorCategory::Network) };
+    let partial = Scripted { name: "second", score: 50, draft: Ok((json!({ "name": "Real" }), "Real")) };
+    let schema = json!({ "type": "object", "required": ["name", "bio"],
+        "properties": { "name": { "type": "string" }, "bio": { "type": "string" } } });
+    let request = ExtractionRequest::new(URL, schema);
+    let result = engine(vec![failing, partial]).extract_page(&page("<p>So Real text"), &request).await.unwrap();
+    assert_proven(&result);
+    let text = serde_json::to_string(&result).unwrap();
+    let again: atlas_schema::ExtractionResult = serde_json::from_str(&text).unwrap();
+    assert_eq!(again, result);
+    assert_eq!(again.evidence[&JsonPointer::parse("/0/name").unwrap()][0].spans, [Span { start: 3, end: 7 }]);
+}
+
+#[tokio::test]
+async fn evidence_moves_with_its_entry_when_one_before_it_is_dropped() {
+    let schema = json!({ "title": "Recipe", "type": "object",
+        "properties": { "tags": { "type": "array", "items": { "type": "string", "maxLength": 5 } } } });
+    let result = extract(
+        &json_ld(r#"{"@type": "Recipe", "keywords": ["far too long", "hot", "much too long", "cold"]}"#),
+        schema,
+    )
+    .await;
+    assert_eq!(result.data, [json!({ "tags": ["hot", "cold"] })]);
+    for (at, tag) in ["hot", "cold"].into_iter().enumerate() {
+        assert_eq!(result.evidence[&JsonPointer::parse(&format!("/0/tags/{at}")).unwrap()][0].quote, tag);
+    }
+    assert_proven(&result);
+}
+
+#[tokio::test]
+async fn the_whole_page_is_never_the_evidence_of_a_value() {
+    let html = "<html><body><main><dl><dt>Name<dd>Tea</dl><table><tr><th>Weight<td>3 kg</table></main></body></html>";
+    let schema =
+        json!({ "type": "object", "properties": { "name": { "type": "string" }, "weight": { "type": "string" } } });
+    let page = page(html);
+    let result = Engine::default().extract_page(&page, &ExtractionRequest::new(URL, schema)).await.unwrap();
+    assert!(result.success);
+    for piece in result.evidence.values().flatten() {
+        let tag = piece.node.and_then(|node| page.node_by_index(node)).and_then(|node| page.tag(node));
+        assert!(!matches!(tag, Some("html" | "body" | "main")), "{piece:?}");
+        assert!(piece.quote.len() < page.text().len());
+    }
+}
+
+#[tokio::test]
 async fn evidence_points_at_the_innermost_node() {
     let html = r#"<html><body><div><div itemscope itemtype="https://schema.org/Recipe"><p><b itemprop="name">Tea</b></p></div></div>"#;
     let page = page(html);

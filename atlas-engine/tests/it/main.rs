@@ -3,7 +3,10 @@
 
 mod direct_html;
 mod direct_jsonld;
+mod engine_limits;
+mod engine_properties;
 mod engine_results;
+mod evidence_properties;
 mod fetch_file;
 #[cfg(feature = "http-fetcher")]
 mod fetch_http;
@@ -22,6 +25,8 @@ mod page_properties;
 mod page_text;
 mod page_tree;
 mod schema_refusals;
+#[cfg(feature = "mock")]
+mod strategy_mock;
 mod support;
 mod tables;
 mod value_date;

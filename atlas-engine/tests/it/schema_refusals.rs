@@ -73,6 +73,86 @@ fn a_pattern_that_costs_little_to_write_cannot_cost_much_to_compile() {
     }
 }
 
+/// One property for each of `patterns`.
+fn each(patterns: impl IntoIterator<Item = String>) -> Value {
+    let properties: serde_json::Map<String, Value> = patterns
+        .into_iter()
+        .enumerate()
+        .map(|(at, pattern)| (format!("p{at:04}"), json!({ "type": "string", "pattern": pattern })))
+        .collect();
+    json!({ "type": "object", "properties": properties })
+}
+
+#[test]
+fn bad_input_19_many_patterns_share_one_budget_and_the_first_over_it_is_named() {
+    // A pattern weighs 100, what it holds, and that again for each repetition; all together 50,000.
+    let medium = |at: usize| format!("^[a-z]{{100}}{at:04}$");
+    let weight = 100 + 400 + 6;
+    let fit = 50_000 / weight;
+    assert!(Shape::compile(&each((0..fit).map(medium))).is_ok());
+    let over = kinds(&each((0..fit + 20).map(medium)));
+    assert_eq!(over, [(format!("/properties/p{fit:04}/pattern"), SchemaFaultKind::Pattern)]);
+    // Long ones without any repetition count too.
+    let long = |at: usize| format!("{at:04}{}", "b".repeat(896));
+    assert!(Shape::compile(&each((0..50).map(long))).is_ok());
+    assert_eq!(kinds(&each((0..51).map(long))).len(), 1);
+    let named: serde_json::Map<String, Value> = (0..501).map(|at| (format!("^{at}{{1}}"), json!({}))).collect();
+    let found = kinds(&json!({ "type": "object", "patternProperties": named }));
+    assert_eq!(found, [("/patternProperties".into(), SchemaFaultKind::Pattern)]);
+}
+
+#[test]
+fn repetition_counts_multiply_however_they_are_nested() {
+    for pattern in [
+        "(((a{100})b){100}c){100}",
+        "((a{100})){100}",
+        "a{100}{100}",
+        "(?:(a{1,100})|b){0,99}",
+        "(a{100}){,100}",
+        "(a{99999999999999999999999})",
+    ] {
+        let found = kinds(&with(json!({ "type": "string", "pattern": pattern })));
+        assert_eq!(found, [("/properties/a/pattern".into(), SchemaFaultKind::Pattern)], "{pattern}");
+    }
+    for pattern in
+        [r"^\d{4}-\d{2}-\d{2}$", r"^[\]{9999}]$", r"\{9999\}", "(a{30}){30}", "(a{900})(b{900})", "[^]{2}]{3}"]
+    {
+        let compiled = Shape::compile(&with(json!({ "type": "string", "pattern": pattern })));
+        assert!(compiled.is_ok(), "{pattern}: {compiled:?}");
+    }
+}
+
+/// `count` definitions, each made of the next one.
+fn chain(count: usize, part: impl Fn(Value) -> Value) -> Value {
+    let mut definitions: serde_json::Map<String, Value> =
+        (0..count).map(|at| (format!("d{at}"), part(json!({ "$ref": format!("#/$defs/d{}", at + 1) })))).collect();
+    definitions.insert(format!("d{count}"), json!({ "type": "string" }));
+    json!({ "type": "object", "properties": { "a": { "$ref": "#/$defs/d0" } }, "$defs": definitions })
+}
+
+#[test]
+fn references_that_double_at_each_step_are_judged_in_few_steps() {
+    // Each would take 2^40 steps one by one.
+    for key in ["allOf", "anyOf", "oneOf"] {
+        let found = kinds(&chain(40, |next| json!({ key: [next.clone(), next] })));
+        assert_eq!(found[0].1, SchemaFaultKind::TooLarge, "{key}");
+    }
+    let members = chain(
+        20,
+        |next| json!({ "type": "object", "required": ["l", "r"], "properties": { "l": next.clone(), "r": next } }),
+    );
+    assert!(Shape::compile(&members).is_ok());
+    assert!(Shape::compile(&chain(3, |next| json!({ "allOf": [next.clone(), next] }))).is_ok());
+}
+
+#[test]
+fn a_reference_back_to_its_own_place_is_refused_even_among_alternatives() {
+    let schema = json!({ "type": "object", "properties": { "a": { "$ref": "#/$defs/a" } },
+        "$defs": { "a": { "anyOf": [{ "$ref": "#/$defs/a" }, { "type": "string" }] } } });
+    assert_eq!(kinds(&schema)[0].1, SchemaFaultKind::Endless);
+    assert_eq!(kinds(&json!({ "type": "object", "not": { "$ref": "#" } }))[0].1, SchemaFaultKind::Endless);
+}
+
 #[test]
 fn a_recursive_schema_that_must_nest_for_ever_is_refused() {
     let endless = json!({ "type": "object", "properties": { "child": { "$ref": "#" } }, "required": ["child"] });

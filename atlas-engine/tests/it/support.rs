@@ -45,6 +45,9 @@ pub(crate) fn assert_proven(result: &ExtractionResult) {
     }
     all.sort();
     assert_eq!(all, result.evidence.keys().cloned().collect::<Vec<_>>());
+    for pieces in result.evidence.values() {
+        assert!(pieces.iter().enumerate().all(|(at, piece)| !pieces[..at].contains(piece)), "twice: {pieces:?}");
+    }
     for piece in result.evidence.values().flatten() {
         assert!(piece.verified.source, "{piece:?}");
         assert!(!piece.quote.is_empty() || matches!(piece.source, Source::Derived { .. }), "{piece:?}");
