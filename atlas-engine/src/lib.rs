@@ -15,7 +15,7 @@
 //! |---|---|
 //! | `http-fetcher` | pages over HTTP with egress policy, size, time and redirect caps |
 //! | `jobs` | the engine as a job handler of `atlas-jobs` |
-//! | `mock` | mocks of the traits for a host's tests |
+//! | `mock` | `MockFetcher` and `MockStrategy` for a host's tests |
 
 mod engine;
 mod error;

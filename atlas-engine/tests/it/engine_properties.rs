@@ -118,14 +118,13 @@ proptest! {
             prop_assert_eq!(&candidates[choice.index].0, &choice.name);
             prop_assert_eq!(candidates[choice.index].1.score, choice.score);
         }
-        match only {
-            Some(only) => prop_assert!(selection.chain.iter().all(|choice| choice.name == only)),
-            None => {
-                prop_assert!(selection.chain.iter().all(|choice| choice.score > 0));
-                prop_assert!(selection.skipped.iter().all(|choice| choice.score == 0));
-                prop_assert!(selection.chain.windows(2).all(|pair|
-                    pair[0].score > pair[1].score || (pair[0].score == pair[1].score && pair[0].index < pair[1].index)));
-            }
+        if let Some(only) = only {
+            prop_assert!(selection.chain.iter().all(|choice| choice.name == only));
+        } else {
+            prop_assert!(selection.chain.iter().all(|choice| choice.score > 0));
+            prop_assert!(selection.skipped.iter().all(|choice| choice.score == 0));
+            prop_assert!(selection.chain.windows(2).all(|pair|
+                pair[0].score > pair[1].score || (pair[0].score == pair[1].score && pair[0].index < pair[1].index)));
         }
     }
 
