@@ -80,9 +80,27 @@ async fn what_was_found_before_the_time_ran_out_is_kept_and_says_so() {
     assert!(result.warnings.iter().any(|warning| warning.code == "time_ran_out"));
 }
 
+/// Finds nothing, and takes longer than allowed without being stopped.
+#[derive(Debug)]
+struct Late;
+
+#[async_trait]
+impl Strategy for Late {
+    fn name(&self) -> StrategyName {
+        StrategyName::new("late").unwrap()
+    }
+    fn fit(&self, _: &ExtractionRequest) -> Fit {
+        Fit::suits(100, "runs first")
+    }
+    async fn extract(&self, _: &Task<'_>) -> Result<Draft, StrategyError> {
+        tokio::time::advance(Duration::from_secs(3)).await;
+        Ok(Draft::default())
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_strategy_is_not_started_once_the_time_is_up() {
-    let engine = Engine::builder().strategy(Arc::new(Stuck(99))).build().unwrap();
+    let engine = Engine::builder().strategy(Arc::new(Late)).build().unwrap();
     let error = engine.extract_page(&page(&tea()), &request(&[])).await.unwrap_err();
     assert!(matches!(error, EngineError::Timeout), "the built-in strategy ran after the deadline");
 }

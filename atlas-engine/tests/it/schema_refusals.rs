@@ -127,7 +127,7 @@ fn chain(count: usize, part: impl Fn(Value) -> Value) -> Value {
     let mut definitions: serde_json::Map<String, Value> =
         (0..count).map(|at| (format!("d{at}"), part(json!({ "$ref": format!("#/$defs/d{}", at + 1) })))).collect();
     definitions.insert(format!("d{count}"), json!({ "type": "string" }));
-    json!({ "type": "object", "properties": { "a": { "$ref": "#/$defs/d0" } }, "$defs": definitions })
+    json!({ "type": "object", "required": ["a"], "properties": { "a": { "$ref": "#/$defs/d0" } }, "$defs": definitions })
 }
 
 #[test]
