@@ -8,6 +8,7 @@ mod servings;
 use crate::facts::local_name;
 use crate::plain;
 use crate::shape::{Kind, Node};
+use crate::value::availability::Availability;
 use crate::value::{self, Locale};
 use serde_json::{Number, Value};
 use std::ops::Range;
@@ -42,6 +43,8 @@ pub enum Transform {
     Url,
     /// Yes or no.
     Boolean,
+    /// Whether a thing can be had now, from a state of stock or a plain yes or no.
+    InStock,
     /// A state of stock, as schema.org names it: `InStock`, `OutOfStock`.
     Availability,
     /// How much a recipe yields: `4 servings`, `24 cookies`.
@@ -52,7 +55,7 @@ pub enum Transform {
     Term,
 }
 
-const ALL: [(Transform, &str); 17] = [
+const ALL: [(Transform, &str); 18] = [
     (Transform::Text, "text"),
     (Transform::Number, "number"),
     (Transform::Integer, "integer"),
@@ -66,6 +69,7 @@ const ALL: [(Transform, &str); 17] = [
     (Transform::DateTime, "date-time"),
     (Transform::Url, "url"),
     (Transform::Boolean, "boolean"),
+    (Transform::InStock, "in-stock"),
     (Transform::Availability, "availability"),
     (Transform::Servings, "servings"),
     (Transform::Language, "language"),
@@ -116,6 +120,7 @@ impl Transform {
             Kind::Integer => Self::Integer,
             Kind::Number if named(&["price", "cost", "amount", "salary", "fee"]) => Self::Amount,
             Kind::Number => Self::Number,
+            Kind::Boolean if named(&["stock", "available", "availability"]) => Self::InStock,
             Kind::Boolean => Self::Boolean,
             Kind::Text { format: Some(format) } => match format.as_str() {
                 "date" => Self::Date,
@@ -180,6 +185,12 @@ impl Transform {
                 let found = value::boolean::parse(text, locale)?;
                 return Some((found.value.into(), found.range));
             }
+            Self::InStock => {
+                let Some(found) = value::availability::parse(text, locale) else {
+                    return Self::Boolean.read(text, locale);
+                };
+                return Some((in_stock(found.value)?.into(), found.range));
+            }
             Self::Availability => {
                 let found = value::availability::parse(text, locale)?;
                 return Some((found.value.name().into(), found.range));
@@ -206,7 +217,7 @@ impl Transform {
         };
         match (self, value.as_u64()) {
             (Self::Minutes, Some(minutes)) => shown_minutes(minutes),
-            (Self::Seconds | Self::Duration | Self::Boolean, _) => Vec::new(),
+            (Self::Seconds | Self::Duration | Self::Boolean | Self::InStock, _) => Vec::new(),
             (Self::Servings, _) => {
                 plain.split(' ').next().map(|count| vec![plain.clone(), count.to_owned()]).unwrap_or_default()
             }
@@ -220,6 +231,18 @@ impl Transform {
             }
             _ => vec![plain],
         }
+    }
+}
+
+/// Whether a thing in that state can be had now; unknown for what is promised for later, which is neither.
+const fn in_stock(state: Availability) -> Option<bool> {
+    match state {
+        Availability::InStock
+        | Availability::LimitedAvailability
+        | Availability::OnlineOnly
+        | Availability::InStoreOnly => Some(true),
+        Availability::OutOfStock | Availability::SoldOut | Availability::Discontinued => Some(false),
+        _ => None,
     }
 }
 

@@ -70,6 +70,36 @@ fn a_schema_of_the_callers_own_is_filled() {
 }
 
 #[test]
+fn a_shop_schema_of_the_callers_own_is_filled_with_its_own_types() {
+    let scratch = Scratch::new();
+    let schema = serde_json::json!({
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"}, "price": {"type": "number"}, "currency": {"type": "string"},
+            "in_stock": {"type": "boolean"}, "rating": {"type": "number"}
+        },
+        "required": ["name"]
+    });
+    let page = |state: &str| {
+        format!(
+            r#"<h1>Kettle</h1><script type="application/ld+json">{{"@type": "Product", "name": "Kettle", "offers": {{"price":
+            "49.90", "priceCurrency": "EUR", "availability": "https://schema.org/{state}"}}, "aggregateRating":
+            {{"ratingValue": "4.5", "reviewCount": "8"}}}}</script>"#
+        )
+    };
+    scratch.file("shop.json", schema.to_string());
+    scratch.file("there.html", page("InStock")).file("gone.html", page("SoldOut")).file("later.html", page("PreOrder"));
+    let ran = scratch.run(&["--schema", "shop.json", "--format", "jsonl", "there.html", "gone.html", "later.html"]);
+    let record = |name: &str| ran.page(name)["result"]["data"][0].clone();
+    let mut kettle = serde_json::json!({"name": "Kettle", "price": 49.9, "currency": "EUR", "rating": 4.5});
+    assert_eq!(record("later.html"), kettle, "neither in stock nor out of it");
+    for (name, in_stock) in [("there.html", true), ("gone.html", false)] {
+        kettle["in_stock"] = in_stock.into();
+        assert_eq!(record(name), kettle, "{}", ran.err);
+    }
+}
+
+#[test]
 fn the_report_needs_nothing_else_and_runs_nothing() {
     let scratch = Scratch::new();
     let hostile = format!(
