@@ -3,6 +3,7 @@
 
 mod direct_html;
 mod direct_jsonld;
+mod direct_lists;
 mod engine_limits;
 mod engine_properties;
 mod engine_results;

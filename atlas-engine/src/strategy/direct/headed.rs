@@ -1,6 +1,7 @@
 //! Lists under a label: what a page shows below a line such as "Ingredients".
 
-use super::vocabulary::is_label;
+use super::rows;
+use super::vocabulary::{MARKS_INGREDIENTS, MARKS_STEPS, ends_lists, is_label};
 use crate::evidence::{Reading, folded};
 use crate::facts::{Leaf, Place};
 use crate::page::{NodeId, Page};
@@ -10,12 +11,14 @@ use std::ops::Range;
 const MAX_LABEL: usize = 60;
 /// A longer entry is no list entry, except of instructions.
 const MAX_ENTRY: usize = 400;
+/// A longer entry says more than an amount of a thing.
+const MAX_AMOUNT: usize = 200;
 /// A list may start this many bytes of text after its label.
-const MAX_LEAD: usize = 600;
+pub(super) const MAX_LEAD: usize = 600;
 /// Lines taken where there is no list.
 const MAX_LINES: usize = 40;
 /// The next entry starts at most this many bytes of text after the one before: sub-headings fit between.
-const MAX_GAP: usize = 120;
+pub(super) const MAX_GAP: usize = 120;
 
 /// What the entries of a list are like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +44,10 @@ fn is_plausible(page: &Page, entries: &[Leaf], sort: Sort) -> bool {
     };
     match sort {
         Sort::Prose => share(&|text| text.chars().count() >= 25) >= 50,
-        Sort::Amounts => share(&|text| text.contains(|c: char| c.is_numeric())) >= 30,
+        Sort::Amounts => {
+            share(&|text| text.contains(|c: char| c.is_numeric())) >= 30
+                && share(&|text| text.len() <= MAX_AMOUNT) >= 80
+        }
         Sort::Other => true,
     }
 }
@@ -62,7 +68,81 @@ pub(super) fn list(reading: &Reading<'_>, labels: &[String], sort: Sort) -> Vec<
             best = found;
         }
     }
+    if best.is_empty() { marked(page, sort) } else { best }
+}
+
+/// The entries of the best part of the page that its class or id calls a list of this sort, where no label is seen.
+fn marked(page: &Page, sort: Sort) -> Vec<Leaf> {
+    let words = match sort {
+        Sort::Amounts => MARKS_INGREDIENTS,
+        Sort::Prose => MARKS_STEPS,
+        Sort::Other => return Vec::new(),
+    };
+    let mut best: Vec<Leaf> = Vec::new();
+    let mut consider = |entries: Vec<rows::Row>| {
+        if entries.len() < 2 || entries.len() <= best.len() || is_mostly_links(page, &entries) {
+            return;
+        }
+        let leaves: Vec<Leaf> = tidied(page, entries, sort).into_iter().map(Leaf).collect();
+        if leaves.len() > best.len() && is_plausible(page, &leaves, sort) && has_enough(page, &leaves, sort) {
+            best = leaves;
+        }
+    };
+    let parts = rows::marked(page, words);
+    for (node, range) in &parts {
+        let items = rows::items(page, *node);
+        consider(if items.len() > 1 { items } else { rows::repeated(page, *node, range, sort == Sort::Amounts) });
+    }
+    // The word may stand on each entry instead of around them.
+    for like in rows::alike(page, &parts) {
+        consider(like);
+    }
     best
+}
+
+/// Without a label that says so, more than a few digits must speak for a list of ingredients.
+fn has_enough(page: &Page, leaves: &[Leaf], sort: Sort) -> bool {
+    let amount = |leaf: &&Leaf| match leaf.0 {
+        Place::Node { node } => page.text_of(node).contains(|c: char| c.is_numeric()),
+        _ => false,
+    };
+    sort != Sort::Amounts || leaves.iter().filter(amount).count() * 2 >= leaves.len()
+}
+
+/// Lists of links lead elsewhere: menus, tags, related pages.
+fn is_mostly_links(page: &Page, entries: &[rows::Row]) -> bool {
+    entries.iter().filter(|(node, range)| is_link(page, *node, range)).count() * 2 > entries.len()
+}
+
+/// The places of list entries, without those that only name a part of an ingredient list.
+fn tidied(page: &Page, entries: Vec<rows::Row>, sort: Sort) -> Vec<Place> {
+    let fits = |(node, range): &rows::Row| match sort {
+        Sort::Prose => true,
+        Sort::Amounts => {
+            range.len() <= MAX_ENTRY && !names_a_part(page.text_of(*node)) && heading(page, *node).is_none()
+        }
+        Sort::Other => range.len() <= MAX_ENTRY,
+    };
+    entries.into_iter().filter(fits).map(|(node, _)| Place::Node { node }).collect()
+}
+
+/// Whether an entry is the name of those below it: `For the sauce:`.
+fn names_a_part(text: &str) -> bool {
+    text.trim_end().ends_with([':', '：']) && !text.contains(|c: char| c.is_numeric())
+}
+
+/// The name of the steps between two entries (or a label and the first entry), if it is set apart as a heading.
+fn part_name(page: &Page, between: &Range<usize>, labels: &[String]) -> Option<Place> {
+    let gap = page.text().get(between.clone())?;
+    let last = gap.trim_end().rfind('\n').map_or(0, |at| at + 1);
+    let text = gap.get(last..)?;
+    let start = between.start + last + (text.len() - text.trim_start().len());
+    let end = start + text.trim().len();
+    let name = page.text().get(start..end).filter(|name| !name.is_empty() && name.len() <= MAX_LABEL)?;
+    let node = page.node_at(start)?;
+    let apart = heading(page, node).is_some()
+        || page.ancestors(node).take(3).any(|node| matches!(page.tag(node), Some("strong" | "b" | "dt")));
+    (apart && !labels.contains(&label(name))).then_some(Place::Visible { node, start, end })
 }
 
 /// A line as a label: folded, without closing punctuation and counts.
@@ -72,7 +152,8 @@ pub(super) fn label(text: &str) -> String {
     folded.get(..end).unwrap_or("").trim().trim_end_matches(['.', '!', '…', ':']).to_owned()
 }
 
-fn lines(text: &str, from: usize) -> impl Iterator<Item = Range<usize>> + '_ {
+/// The lines of a text from a byte on.
+pub(super) fn lines(text: &str, from: usize) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut start = from;
     std::iter::from_fn(move || {
         let rest = text.get(start..).filter(|rest| !rest.is_empty())?;
@@ -105,23 +186,47 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort) -> Vec
         }
         entries.push((node, range));
     }
-    // Lists of links lead elsewhere: menus, tags, related pages.
-    let links = entries.iter().filter(|(node, range)| is_link(page, *node, range)).count();
-    if links * 2 > entries.len() {
+    if is_mostly_links(page, &entries) {
         return Vec::new();
     }
     if entries.len() > 1 {
-        let leaves = entries.into_iter().filter(|(_, range)| sort == Sort::Prose || range.len() <= MAX_ENTRY);
-        return leaves.map(|(node, _)| Leaf(Place::Node { node })).collect();
+        if sort != Sort::Prose {
+            return tidied(page, entries, sort).into_iter().map(Leaf).collect();
+        }
+        let mut leaves = Vec::new();
+        let mut from = line.end;
+        for (node, range) in entries {
+            leaves.extend(part_name(page, &(from..range.start), labels).map(Leaf));
+            leaves.push(Leaf(Place::Node { node }));
+            from = range.end;
+        }
+        return leaves;
+    }
+    if sort != Sort::Other {
+        let rows = rows::below(page, line, end, sort == Sort::Amounts);
+        if rows.len() > 1 && !is_mostly_links(page, &rows) {
+            let leaves: Vec<Leaf> = tidied(page, rows, sort).into_iter().map(Leaf).collect();
+            if is_plausible(page, &leaves, sort) {
+                return leaves;
+            }
+        }
     }
     let mut leaves = Vec::new();
     for line in lines(page.text(), line.end + 1).take_while(|line| line.end <= end).take(MAX_LINES) {
         let Some(node) = page.node_at(line.start) else { continue };
-        if line.len() <= MAX_ENTRY || sort == Sort::Prose {
+        let text = page.text().get(line.clone()).unwrap_or("");
+        let apart =
+            sort == Sort::Amounts && (names_a_part(text) || heading(page, node).is_some() || is_control(page, node));
+        if !apart && (line.len() <= MAX_ENTRY || sort == Sort::Prose) {
             leaves.push(Leaf(Place::Visible { node, start: line.start, end: line.end }));
         }
     }
     leaves
+}
+
+/// Whether a text is something to press.
+fn is_control(page: &Page, node: NodeId) -> bool {
+    page.ancestors(node).take(4).any(|node| matches!(page.tag(node), Some("button" | "select" | "option")))
 }
 
 /// Whether all that an entry shows is a link.
@@ -167,7 +272,7 @@ fn end_of_part(page: &Page, from: usize, level: Option<u8>, labels: &[String]) -
         let text = page.text().get(line.clone()).unwrap_or("");
         if text.len() <= MAX_LABEL && line.start > from {
             let label = label(text);
-            if is_label(&label) && !labels.contains(&label) {
+            if (is_label(&label) || ends_lists(&label)) && !labels.contains(&label) {
                 end = line.start;
                 break;
             }

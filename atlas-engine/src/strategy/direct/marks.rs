@@ -11,13 +11,26 @@ pub(super) fn bullet(text: &str) -> Option<usize> {
     (entry.len() < rest.len() && !entry.is_empty()).then(|| text.len() - entry.len())
 }
 
-/// The bytes of the counting number `place` at the start of `text`, such as `2. ` or `2) `.
+/// The bytes of the counting number `place` at the start of `text`, such as `2. `, `2) `, `Step 2: ` or, before a whole
+/// sentence, `2 `.
 pub(super) fn counted(text: &str, place: usize) -> Option<usize> {
-    let rest = text.trim_start().strip_prefix(place.to_string().as_str())?;
-    let rest = rest.strip_prefix(['.', ')', ':'])?;
+    let trimmed = text.trim_start();
+    let word = trimmed.find(|c: char| c.is_ascii_digit())?;
+    let named = trimmed.get(..word)?.trim_end();
+    if named.chars().count() > 8 || !named.chars().all(char::is_alphabetic) {
+        return None;
+    }
+    let rest = trimmed.get(word..)?.strip_prefix(place.to_string().as_str())?;
+    let signed = rest.strip_prefix(['.', ')', ':']);
+    let rest = signed.unwrap_or(rest);
     let entry = rest.trim_start();
-    (entry.len() < rest.len() && !entry.is_empty()).then(|| text.len() - entry.len())
+    // A number alone may be an amount; a long text behind it is a sentence.
+    let clear = signed.is_some() || !named.is_empty() || entry.len() >= SENTENCE;
+    (clear && entry.len() < rest.len() && !entry.is_empty()).then(|| text.len() - entry.len())
 }
+
+/// A text this long is a sentence, not the name of a thing.
+const SENTENCE: usize = 25;
 
 /// Whether a folded text only says which entry comes, such as `2`, `step 2` or `schritt2`.
 ///

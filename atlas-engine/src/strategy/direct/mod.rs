@@ -8,6 +8,7 @@ mod flatten;
 mod headed;
 mod map;
 mod marks;
+mod rows;
 mod tabular;
 mod vocabulary;
 mod want;

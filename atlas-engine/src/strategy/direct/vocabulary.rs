@@ -37,6 +37,39 @@ pub(super) fn is_label(text: &str) -> bool {
     CONCEPTS.iter().any(|concept| concept.labels.contains(&text))
 }
 
+/// Whether `text` labels what follows a list and is not part of it: remarks, nutrition, comments.
+pub(super) fn ends_lists(text: &str) -> bool {
+    AFTER_LISTS.contains(&text)
+}
+
+#[rustfmt::skip]
+const AFTER_LISTS: &[&str] = &[
+    "nutrition", "nutrition facts", "nutritional info", "nutritional information", "notes", "note", "recipe notes", "tip", "tips", "variations",
+    "equipment", "print recipe", "comments", "reviews", "video", "keywords", "storage", "nährwerte", "nährwert", "nährwerte pro portion", "tipp", "tipps",
+    "hinweis", "hinweise", "notizen", "kommentare", "conseils", "astuces", "commentaires", "notas", "consejos", "comentarios", "dicas", "consigli",
+    "commenti", "opmerkingen", "voedingswaarde", "voedingswaarden", "reacties", "næringsindhold", "kommentarer", "wskazówki", "komentarze", "poznámka",
+];
+
+/// Parts of class and id names that say a part of the page lists ingredients.
+pub(super) const MARKS_INGREDIENTS: &[&str] =
+    &["ingredient", "ingrédient", "ingredienser", "ingredienti", "ingrediente", "zutat", "skladnik", "suroviny"];
+
+/// Parts of class and id names that say a part of the page lists steps.
+pub(super) const MARKS_STEPS: &[&str] = &[
+    "instruction",
+    "direction",
+    "preparation",
+    "method",
+    "steps",
+    "zubereitung",
+    "etapes",
+    "fremgang",
+    "procedimento",
+    "bereiding",
+    "preparo",
+    "postup",
+];
+
 /// Types of which another is a sort: `(sort, of)`. Names that end alike (`NewsArticle`) need no entry.
 pub(super) const SORTS: &[(&str, &str)] = &[
     ("BlogPosting", "Article"),
