@@ -199,6 +199,23 @@ impl Transform {
         Some((value, whole()))
     }
 
+    /// Whether `other` may stand for what `first` says: of a yield given twice, `24 cookies` for `24`, but not
+    /// `4 to 6 servings` for `4`.
+    pub(crate) fn agrees(self, first: &str, other: &str) -> bool {
+        let split = |text: &str| {
+            let read = servings::read(text)?;
+            read.split_once(' ').map(|(count, unit)| (count.to_owned(), !unit.starts_with("serving")))
+        };
+        let (Some((count, _)), Some((other, is_thing))) = (split(first), split(other)) else { return true };
+        self != Self::Servings || servings::names_something(first) || is_thing || count == other
+    }
+
+    /// Whether a text counts servings or things: an amount of grams beside a label says how large a portion is.
+    pub(crate) fn counts_servings(text: &str) -> bool {
+        servings::read(text)
+            .is_some_and(|read| !["gram", "milliliter"].iter().any(|unit| read.trim_end_matches('s').ends_with(unit)))
+    }
+
     /// Whether a text is a better source than most, so that it is tried first: `24 cookies` says more than `24`.
     pub(crate) fn prefers(self, text: &str) -> bool {
         match self {

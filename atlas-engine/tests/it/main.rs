@@ -4,6 +4,7 @@
 mod direct_html;
 mod direct_jsonld;
 mod direct_lists;
+mod direct_shown;
 mod engine_limits;
 mod engine_properties;
 mod engine_results;

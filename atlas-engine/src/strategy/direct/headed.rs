@@ -241,12 +241,15 @@ pub(super) fn shown(reading: &Reading<'_>, text: &str) -> Vec<Leaf> {
     let (mut at, mut covered) = (0, 0);
     for line in lines(page.text(), 0) {
         let shown = folded(page.text().get(line.clone()).unwrap_or(""));
-        if shown.chars().count() < 8 {
+        // A short line counts where it stands right behind the one before.
+        let is_short = shown.chars().count() < 8;
+        if is_short && (leaves.is_empty() || shown.chars().filter(|c| c.is_alphabetic()).count() < 3) {
             continue;
         }
         // Between two lines stands at most a number or a bullet.
+        let gap = if is_short { 2 } else { 12 };
         let rest = text.get(at..).unwrap_or("");
-        let Some(found) = rest.find(&shown).filter(|found| *found <= 12) else { continue };
+        let Some(found) = rest.find(&shown).filter(|found| *found <= gap) else { continue };
         let Some(node) = page.node_at(line.start) else { continue };
         at += found + shown.len();
         covered += shown.len();

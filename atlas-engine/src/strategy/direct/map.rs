@@ -4,6 +4,7 @@ use super::choose::Sources;
 use super::flatten;
 use super::headed;
 use super::marks;
+use super::shown;
 use super::want::Want;
 use crate::evidence::{MAX_QUOTE, Reading, folded, quotable, sum_of};
 use crate::facts::labelled::Layout;
@@ -22,6 +23,8 @@ const MAX_DEPTH: usize = 8;
 const MAX_SIGHTINGS: usize = 3;
 /// Candidates looked at for one value.
 const MAX_CANDIDATES: usize = 24;
+/// A longer text beside a label is a sentence, not a length of time.
+const MAX_TIME: usize = 40;
 /// Entries of one array.
 const MAX_ENTRIES: usize = 5000;
 
@@ -158,7 +161,11 @@ impl<'a> Mapper<'a> {
             self.meta_candidates(want, &mut candidates);
         }
         let text = |candidate: &Candidate<'a>| self.reading.facts().text(self.reading.page(), &candidate.leaf);
-        candidates.sort_by_key(|candidate| !want.transform.prefers(text(candidate)));
+        let first = candidates.first().map(|candidate| text(candidate).to_owned());
+        candidates.sort_by_key(|candidate| {
+            !want.transform.prefers(text(candidate))
+                || !first.as_deref().is_some_and(|first| want.transform.agrees(first, text(candidate)))
+        });
         // Of many pictures the page's own choice is the one it shares.
         if top && want.is("image") {
             candidates.sort_by_key(|candidate| !Facts::is_page_level(&candidate.leaf));
@@ -167,7 +174,7 @@ impl<'a> Mapper<'a> {
         if chosen.is_some() || !top {
             return chosen;
         }
-        let shown = self.under_labels(want);
+        let shown = self.under_labels(want, !sources.is_empty());
         self.first(&shown, node, want, at)
     }
 
@@ -236,6 +243,7 @@ impl<'a> Mapper<'a> {
     fn meta_candidates(&self, want: &Want, out: &mut Vec<Candidate<'a>>) {
         let facts = self.facts();
         let title = want.is("title");
+        let structured = out.len();
         for wanted in &want.meta {
             for (_, item) in facts.items().filter(|(_, item)| item.syntax == Syntax::Meta) {
                 for (name, fact) in item.properties.iter().filter(|(name, _)| **name == **wanted) {
@@ -248,17 +256,17 @@ impl<'a> Mapper<'a> {
         if title {
             // A page's heading is its title when the longer titles agree; the site's own heading is not.
             let agrees = |candidate: &Candidate<'a>| self.is_heading_in_title(candidate);
-            if let Some(at) = out.iter().position(agrees) {
-                let heading = out.remove(at);
-                let structured = out.iter().position(|candidate| Facts::is_page_level(&candidate.leaf)).unwrap_or(0);
+            if let Some(at) = out.iter().skip(structured).position(agrees) {
+                let heading = out.remove(structured + at);
                 out.insert(structured, heading);
             }
         }
     }
 
     /// What the page shows under one of the field's labels. The line below a label, or the rest of a line, must read as
-    /// something more exact than text to count.
-    fn under_labels(&self, want: &Want) -> Vec<Candidate<'a>> {
+    /// something more exact than text to count. Where markup describes the record (`described`) and leaves the field
+    /// out, a bare number is too little.
+    fn under_labels(&self, want: &Want, described: bool) -> Vec<Candidate<'a>> {
         let mut out = Vec::new();
         // A number or a word says nothing of itself; a length of time or a price does.
         let exact = !matches!(
@@ -275,12 +283,31 @@ impl<'a> Mapper<'a> {
         for pair in want.labels.iter().flat_map(|label| self.reading.labelled(label)) {
             if (exact || !loose(pair.layout))
                 && let Some(value) = pair.values.first()
+                && self.is_likely(value, want.transform, described)
             {
                 let leaf = Leaf(Place::Visible { node: pair.node, start: value.start, end: value.end });
                 out.push(Candidate { leaf: std::borrow::Cow::Owned(leaf), range: None });
             }
         }
         out
+    }
+
+    /// Whether a text beside a label may be the value. Lengths of time that are links lead to pages of that sort.
+    fn is_likely(&self, value: &Range<usize>, transform: Transform, described: bool) -> bool {
+        let page = self.reading.page();
+        let is_link = || {
+            page.node_at(value.start)
+                .is_some_and(|node| page.ancestors(node).take(4).any(|node| page.tag(node) == Some("a")))
+        };
+        match transform {
+            // A sentence with a length of time in it is a step.
+            Transform::Minutes | Transform::Seconds | Transform::Duration => value.len() <= MAX_TIME && !is_link(),
+            Transform::Servings => {
+                let text = page.text().get(value.clone()).unwrap_or("");
+                Transform::counts_servings(text) && (!described || transform.prefers(text))
+            }
+            _ => true,
+        }
     }
 
     fn is_heading_in_title(&self, candidate: &Candidate<'a>) -> bool {
@@ -443,6 +470,9 @@ impl<'a> Mapper<'a> {
                 break;
             }
         }
+        if top && want.is("ingredients") {
+            candidates = self.completed(candidates);
+        }
         if candidates.is_empty() && top {
             self.meta_candidates(want, &mut candidates);
             candidates = self.split(candidates, want);
@@ -550,32 +580,48 @@ impl<'a> Mapper<'a> {
         shown.into_iter().map(|leaf| Candidate { leaf: std::borrow::Cow::Owned(leaf), range: None }).collect()
     }
 
+    /// Ingredients as the page shows them, where the markup leaves the amounts out or cuts the list at commas.
+    fn completed(&self, candidates: Vec<Candidate<'a>>) -> Vec<Candidate<'a>> {
+        let page = self.reading.page();
+        let entries: Vec<&str> = candidates.iter().map(|candidate| self.part(candidate)).collect();
+        let leaves = shown::recut(page, &entries).or_else(|| {
+            let entries: Vec<String> = entries.iter().map(|entry| plain::clean(entry).into_owned()).collect();
+            shown::with_amounts(page, &entries)
+        });
+        let whole = |leaf| Candidate { leaf: std::borrow::Cow::Owned(leaf), range: None };
+        leaves.map_or(candidates, |leaves| leaves.into_iter().map(whole).collect())
+    }
+
     /// List entries without their marks: bullets and counting numbers go, and so do lines that only label or count.
     fn tidy(&self, candidates: Vec<Candidate<'a>>, want: &Want) -> Vec<Candidate<'a>> {
-        let counted = candidates.len() > 1
-            && candidates
-                .iter()
-                .enumerate()
-                .all(|(at, candidate)| marks::counted(self.part(candidate), at + 1).is_some());
         let several = candidates.len() > 1;
         let mut tidy = Vec::new();
         let mut dropped = 0;
-        for (at, mut candidate) in candidates.into_iter().enumerate() {
-            let text = self.part(&candidate);
-            let folded = folded(&plain::clean(text));
+        for (at, candidate) in candidates.into_iter().enumerate() {
+            let folded = folded(&plain::clean(self.part(&candidate)));
             let labels = folded.len() <= 60 && want.labels.contains(&headed::label(&folded));
             if several && (labels || marks::is_ordinal(folded.trim_end_matches([':', '.']), at + 1 - dropped)) {
                 dropped += 1;
-                continue;
+            } else {
+                tidy.push(candidate);
             }
-            let skip = if counted { marks::counted(text, at + 1) } else { marks::bullet(text) };
+        }
+        let entries: Vec<&str> = tidy.iter().map(|candidate| self.part(candidate)).collect();
+        // Amounts of things start with numbers too: of those all must count.
+        let numbers = marks::counting(&entries, !want.is("ingredients"));
+        let skips: Vec<Option<usize>> =
+            numbers.into_iter().zip(&entries).map(|(number, entry)| number.or_else(|| marks::bullet(entry))).collect();
+        for (candidate, skip) in tidy.iter_mut().zip(skips) {
             if let Some(skip) = skip {
-                let whole = candidate.range.clone().unwrap_or(0..text.len());
+                let whole = candidate.range.clone().unwrap_or(0..self.text_len(candidate));
                 candidate.range = Some(whole.start + skip..whole.end);
             }
-            tidy.push(candidate);
         }
         tidy
+    }
+
+    fn text_len(&self, candidate: &Candidate<'a>) -> usize {
+        self.reading.facts().text(self.reading.page(), &candidate.leaf).len()
     }
 
     fn objects(

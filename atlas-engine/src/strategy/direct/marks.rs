@@ -32,6 +32,21 @@ pub(super) fn counted(text: &str, place: usize) -> Option<usize> {
 /// A text this long is a sentence, not the name of a thing.
 const SENTENCE: usize = 25;
 
+/// The bytes of each entry's counting number, if the entries are counted: all of them, or `most` of at least three where
+/// headings and remarks stand between.
+pub(super) fn counting(entries: &[&str], most: bool) -> Vec<Option<usize>> {
+    let mut next = 1;
+    let mut skips = Vec::new();
+    for entry in entries {
+        let skip = counted(entry, next);
+        next += usize::from(skip.is_some());
+        skips.push(skip);
+    }
+    let found = next - 1;
+    let enough = (found == entries.len() && found > 1) || (most && found >= 3 && found * 2 > entries.len());
+    if enough { skips } else { vec![None; entries.len()] }
+}
+
 /// Whether a folded text only says which entry comes, such as `2`, `step 2` or `schritt2`.
 ///
 /// The word is of at most eight letters of any language; the number need only be near `place`, since headings count apart.

@@ -9,6 +9,7 @@ mod headed;
 mod map;
 mod marks;
 mod rows;
+mod shown;
 mod tabular;
 mod vocabulary;
 mod want;

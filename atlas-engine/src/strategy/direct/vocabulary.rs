@@ -4,6 +4,9 @@
 //! in some twenty languages write above or beside the value. No entry fits one site: a word is here because it is
 //! ordinary in its language.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 /// One thing a field may want.
 #[derive(Debug)]
 pub(super) struct Concept {
@@ -32,9 +35,13 @@ pub(super) fn concept_of(words: &[String]) -> Option<&'static Concept> {
     CONCEPTS.iter().find(|concept| concept.names.contains(&name.as_str()))
 }
 
-/// Whether `text` labels anything known: where one label's list ends, another's begins.
+/// Whether the folded `text` labels anything known: where one label's list ends, another's begins.
 pub(super) fn is_label(text: &str) -> bool {
-    CONCEPTS.iter().any(|concept| concept.labels.contains(&text))
+    static LABELS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let labels = CONCEPTS.iter().flat_map(|concept| concept.labels);
+        labels.map(|label| crate::evidence::folded(label)).collect()
+    });
+    LABELS.contains(text)
 }
 
 /// Whether `text` labels what follows a list and is not part of it: remarks, nutrition, comments.
@@ -157,7 +164,7 @@ const CONCEPTS: &[Concept] = &[
         &["ingredients", "ingredient list", "ingredients list", "you will need", "you'll need", "what you need", "what you'll need", "shopping list", "zutaten", "zutatenliste", "für den einkauf", "ingrédients", "les ingrédients", "ingredientes", "ingredienti", "ingrediënten", "ingrediënten lijst", "benodigdheden", "ingredienser", "ingredienser til", "składniki", "suroviny", "ingrediencie", "suroviny a ingredience", "ainekset", "ainesosat", "hozzávalók", "malzemeler", "ингредиенты", "інгредієнти", "съставки", "продукти", "υλικά", "συστατικά", "sastojci", "sestavine", "sastojci za", "材料", "原料", "用料", "食材", "재료", "المكونات", "מצרכים", "nguyên liệu", "bahan", "bahan-bahan", "ingredients for", "koostisosad", "sastāvdaļas", "ingredientai", "ingrediente"]),
     concept(&["instructions", "instruction", "directions", "steps", "method", "preparation", "recipe instructions", "instructions list"],
         &["recipeInstructions", "instructions", "step"], &[],
-        &["instructions", "directions", "method", "preparation", "steps", "how to make", "how to make it", "preparation method", "step by step", "step-by-step", "cooking instructions", "recipe steps", "to make", "what to do", "zubereitung", "anleitung", "so geht's", "so wird's gemacht", "arbeitsschritte", "zubereitungsschritte", "préparation", "la préparation", "les étapes", "étapes", "instructions de préparation", "preparación", "elaboración", "instrucciones", "pasos", "modo de preparo", "modo de preparação", "preparação", "modo de preparar", "preparazione", "procedimento", "come preparare", "bereiding", "bereidingswijze", "werkwijze", "aan de slag", "zo maak je het", "fremgangsmåde", "sådan gør du", "framgangsmåte", "slik gjør du", "gör så här", "instruktioner", "tillagning", "przygotowanie", "sposób przygotowania", "sposób wykonania", "wykonanie", "postup", "postup přípravy", "příprava", "postup prípravy", "valmistus", "valmistusohje", "ohje", "elkészítés", "elkészítése", "hazırlanışı", "yapılışı", "приготовление", "способ приготовления", "приготування", "приготвяне", "начин на приготвяне", "εκτέλεση", "οδηγίες", "priprema", "postupak", "priprava", "作り方", "做法", "步骤", "制作步骤", "만드는 법", "조리순서", "طريقة التحضير", "אופן ההכנה", "cách làm", "cara membuat", "valmistamine", "pagatavošana", "gaminimas", "mod de preparare"]),
+        &["instructions", "directions", "method", "preparation", "steps", "how to make", "how to make it", "preparation method", "step by step", "step-by-step", "cooking instructions", "recipe steps", "to make", "what to do", "zubereitung", "anleitung", "so geht's", "so wird's gemacht", "arbeitsschritte", "zubereitungsschritte", "préparation", "la préparation", "les étapes", "étapes", "instructions de préparation", "preparación", "elaboración", "instrucciones", "pasos", "modo de preparo", "modo de preparação", "preparação", "modo de preparar", "preparazione", "procedimento", "come preparare", "bereiding", "bereiden", "voorbereiden", "bereidingswijze", "werkwijze", "aan de slag", "zo maak je het", "fremgangsmåde", "sådan gør du", "framgangsmåte", "slik gjør du", "gör så här", "instruktioner", "tillagning", "przygotowanie", "sposób przygotowania", "sposób wykonania", "wykonanie", "postup", "postup přípravy", "příprava", "postup prípravy", "valmistus", "valmistusohje", "ohje", "elkészítés", "elkészítése", "hazırlanışı", "yapılışı", "приготовление", "способ приготовления", "приготування", "приготвяне", "начин на приготвяне", "εκτέλεση", "οδηγίες", "priprema", "postupak", "priprava", "作り方", "做法", "步骤", "制作步骤", "만드는 법", "조리순서", "طريقة التحضير", "אופן ההכנה", "cách làm", "cara membuat", "valmistamine", "pagatavošana", "gaminimas", "mod de preparare"]),
     concept(&["total time", "time", "ready in", "total duration", "total"], &["totalTime", "performTime", "duration"], &[],
         &["total time", "total", "ready in", "time", "gesamtzeit", "gesamt", "zubereitungszeit gesamt", "temps total", "tiempo total", "tempo total", "tempo totale", "totale tijd", "totaaltijd", "tid i alt", "total tid", "samlet tid", "tid", "totaltid", "łączny czas", "celkový čas", "toplam süre", "kokonaisaika", "teljes idő", "общее время", "合計時間", "arbejdstid i alt", "tempo di preparazione totale", "ukupno vrijeme", "zeit", "dauer", "durée", "duración", "durata", "tijd", "celková doba", "doba přípravy"]),
     concept(&["prep time", "preparation time", "active time", "prep"], &["prepTime"], &[],
