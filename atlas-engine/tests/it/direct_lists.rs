@@ -44,3 +44,13 @@ async fn a_class_names_a_list_that_has_no_label_unless_its_entries_are_no_amount
     let result = recipe(&html("<li>Shop<li>Our story<li>Contact")).await;
     assert_eq!(result.data[0]["ingredients"], json!(null));
 }
+
+#[tokio::test]
+async fn a_list_ends_at_remarks_whatever_letters_their_label_has() {
+    let result = recipe(
+        "<h1>Suppe</h1><p>Zutaten</p><ul><li>2 Zwiebeln</li><li>300 ml Wasser</li></ul><p>Nährwerte</p><ul><li>120 kcal</li></ul>",
+    )
+    .await;
+    assert_eq!(result.data[0]["ingredients"], json!(["2 Zwiebeln", "300 ml Wasser"]));
+    assert_proven(&result);
+}

@@ -29,7 +29,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use writer::Writer;
 
@@ -199,7 +199,7 @@ fn connect(options: &SqliteOptions, flags: OpenFlags) -> Result<Connection, Stor
 fn writing(options: &SqliteOptions) -> Result<Connection, StoreError> {
     let conn = connect(options, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     let pragma = |name: &str, value: &str| conn.pragma_update(None, name, value).map_err(|error| failed("open", error));
-    pragma("journal_mode", "WAL")?;
+    write_ahead(&conn, options.busy_timeout).map_err(|error| failed("open", error))?;
     pragma("synchronous", if options.durability == Durability::Full { "FULL" } else { "NORMAL" })?;
     // Some 16 MiB of log between checkpoints: fewer of them stand in the way of a burst.
     pragma("wal_autocheckpoint", "4000")?;
@@ -208,6 +208,24 @@ fn writing(options: &SqliteOptions) -> Result<Connection, StoreError> {
     }
     schema::prepare(&conn, options.stage)?;
     Ok(conn)
+}
+
+/// Turns the write-ahead log on, asking again while another connection is doing the same to a new file.
+///
+/// `SQLite` answers this one lock with "busy" at once, without regard to its busy timeout.
+fn write_ahead(conn: &Connection, patience: Duration) -> rusqlite::Result<()> {
+    let start = Instant::now();
+    loop {
+        match conn.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+                    && start.elapsed() < patience =>
+            {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            done => return done,
+        }
+    }
 }
 
 fn reading(options: &SqliteOptions) -> Result<Connection, StoreError> {

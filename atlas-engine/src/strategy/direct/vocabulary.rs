@@ -37,16 +37,19 @@ pub(super) fn concept_of(words: &[String]) -> Option<&'static Concept> {
 
 /// Whether the folded `text` labels anything known: where one label's list ends, another's begins.
 pub(super) fn is_label(text: &str) -> bool {
-    static LABELS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-        let labels = CONCEPTS.iter().flat_map(|concept| concept.labels);
-        labels.map(|label| crate::evidence::folded(label)).collect()
-    });
+    static LABELS: LazyLock<HashSet<String>> =
+        LazyLock::new(|| folded_set(CONCEPTS.iter().flat_map(|concept| concept.labels)));
     LABELS.contains(text)
 }
 
-/// Whether `text` labels what follows a list and is not part of it: remarks, nutrition, comments.
+fn folded_set<'a>(words: impl IntoIterator<Item = &'a &'static str>) -> HashSet<String> {
+    words.into_iter().map(|word| crate::evidence::folded(word)).collect()
+}
+
+/// Whether the folded `text` labels what follows a list and is not part of it: remarks, nutrition, comments.
 pub(super) fn ends_lists(text: &str) -> bool {
-    AFTER_LISTS.contains(&text)
+    static LABELS: LazyLock<HashSet<String>> = LazyLock::new(|| folded_set(AFTER_LISTS));
+    LABELS.contains(text)
 }
 
 #[rustfmt::skip]
