@@ -59,6 +59,10 @@ pub enum Actor {
     Sweeper {},
     /// The migration of legacy records.
     Migration {},
+    /// The keeper of batches, which ends a batch when its children have ended.
+    Batch {},
+    /// A schedule whose time came.
+    Schedule {},
 }
 
 /// What happened to a job.

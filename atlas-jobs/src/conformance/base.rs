@@ -302,3 +302,22 @@ pub async fn a_migrated_record_that_nobody_could_claim_is_refused(store: Arc<dyn
     let worker = bench.worker();
     assert_eq!(bench.claim_one(&worker).await.id, id);
 }
+
+/// A batch is never run: it is concluded while it waits. What has ended, or runs, can't be.
+pub async fn a_waiting_job_is_concluded_without_a_claim(store: Arc<dyn JobStore>) {
+    let mut bench = Bench::new(store);
+    let worker = bench.worker();
+    let id = bench.add(bench.spec()).await;
+    let conclude = || JobCommand::Conclude { result: serde_json::json!({ "children": 3 }) };
+    let outcome = bench.command(id, None, conclude()).await;
+    assert_eq!(outcome, CommandOutcome::Applied { status: JobStatus::Completed, version: 2 });
+    let job = bench.job(id).await;
+    assert_eq!((job.epoch, job.result), (0, Some(serde_json::json!({ "children": 3 }))));
+    assert_eq!(bench.claim(&worker, 1).await, [], "it left its queue");
+    let again = bench.command(id, None, conclude()).await;
+    assert_eq!(again, CommandOutcome::Rejected(Reject::WrongStatus { status: JobStatus::Completed }));
+    let running = bench.add(bench.spec()).await;
+    bench.claim_one(&worker).await;
+    let refused = bench.command(running, None, conclude()).await;
+    assert_eq!(refused, CommandOutcome::Rejected(Reject::WrongStatus { status: JobStatus::Processing }));
+}

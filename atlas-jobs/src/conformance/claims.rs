@@ -26,20 +26,6 @@ pub async fn claim_is_exclusive(store: Arc<dyn JobStore>) {
     assert_eq!(seen.len(), 40, "and none is left");
 }
 
-/// Higher priority first, then the earlier run-at time.
-pub async fn claims_come_by_priority_then_time(store: Arc<dyn JobStore>) {
-    let mut bench = Bench::new(store);
-    let (soon, later) = (bench.now.wall, bench.now.plus(Duration::from_millis(10)).wall);
-    let low = bench.add(bench.spec().with_priority(-1)).await;
-    let late = bench.add(bench.spec().with_run_at(later)).await;
-    let early = bench.add(bench.spec().with_run_at(soon)).await;
-    let high = bench.add(bench.spec().with_priority(7)).await;
-    bench.pass(Duration::from_millis(20)).await;
-    let worker = bench.worker();
-    let order: Vec<_> = bench.claim(&worker, 10).await.into_iter().map(|job| job.id).collect();
-    assert_eq!(order, [high, early, late, low]);
-}
-
 /// A worker gets the kinds and queues it names; the rest stays untouched.
 pub async fn jobs_of_other_kinds_and_queues_are_left_for_others(store: Arc<dyn JobStore>) {
     let mut bench = Bench::new(store);

@@ -9,14 +9,14 @@
 //!     Arc::new(MemoryJobs::new(atlas_schema::Stage::Dev))
 //! }
 //! mod jobs {
-//!     atlas_jobs::job_store_conformance!(crate::fresh; base, claims, leases, listing, outbox, controls);
+//!     atlas_jobs::job_store_conformance!(crate::fresh; base, claims, ordering, leases, listing, outbox, controls);
 //! }
 //! # fn main() {}
 //! ```
 //!
 //! Each check becomes a test of its own, such as `jobs::claims::claim_is_exclusive`. The store need not be empty: a
-//! check works in a tenant and a queue of its own. `controls` needs the abilities `queue_pause` and
-//! `queue_concurrency`; the other groups are for every store. Time is passed in, except to stores with a clock of
+//! check works in a tenant and a queue of its own. `controls` needs the abilities `queue_pause`,
+//! `queue_concurrency` and `queue_rate`, `ordering` needs `strict_order`; the other groups are for every store. Time is passed in, except to stores with a clock of
 //! their own, where a check waits out leases of a second. New checks may come in any release.
 
 // A check is a test: it says what is wrong by panicking.
@@ -27,6 +27,7 @@ pub mod claims;
 pub mod controls;
 pub mod leases;
 pub mod listing;
+pub mod ordering;
 pub mod outbox;
 
 use crate::clock::{Clock, Moment, SystemClock};
@@ -213,14 +214,14 @@ macro_rules! __job_store_group {
             the_same_id_enqueues_once, a_dropped_call_leaves_no_half_written_job,
             get_finds_by_id_external_id_and_key, a_completion_keeps_its_result_and_clears_the_error,
             every_version_has_one_event, terminal_is_terminal, a_redrive_clears_the_error_and_keeps_the_history,
-            a_command_at_an_old_version_is_refused, a_command_for_no_job_is_not_found,
+            a_command_at_an_old_version_is_refused, a_waiting_job_is_concluded_without_a_claim, a_command_for_no_job_is_not_found,
             of_complete_fail_and_cancel_at_once_one_wins, a_migrated_record_is_stored_as_it_is,
             a_migrated_running_record_goes_to_the_next_worker,
             a_migrated_record_that_nobody_could_claim_is_refused);
     };
     ($fresh:path; claims) => {
         $crate::__job_store_checks!($fresh; claims:
-            claim_is_exclusive, claims_come_by_priority_then_time, jobs_of_other_kinds_and_queues_are_left_for_others,
+            claim_is_exclusive, jobs_of_other_kinds_and_queues_are_left_for_others,
             a_future_job_waits_and_blocks_nothing, acknowledgements_come_before_claims, a_late_worker_is_lost,
             a_completion_handed_in_twice_is_repeated, a_release_does_not_count_the_attempt,
             a_failure_waits_out_its_backoff, the_last_failure_is_terminal, a_beat_that_does_not_rise_is_refused,
@@ -228,6 +229,9 @@ macro_rules! __job_store_group {
             an_oversized_result_is_refused_and_the_lease_holds,
             a_result_that_nests_too_deep_is_refused_and_the_lease_holds,
             a_lease_longer_than_all_time_leaves_the_job_readable, an_error_of_over_5000_characters_is_refused);
+    };
+    ($fresh:path; ordering) => {
+        $crate::__job_store_checks!($fresh; ordering: claims_come_by_priority_then_time);
     };
     ($fresh:path; leases) => {
         $crate::__job_store_checks!($fresh; leases:
@@ -249,7 +253,8 @@ macro_rules! __job_store_group {
     };
     ($fresh:path; controls) => {
         $crate::__job_store_checks!($fresh; controls:
-            a_paused_queue_gives_nothing, a_limited_queue_gives_no_more_than_its_limit);
+            a_paused_queue_gives_nothing, a_limited_queue_gives_no_more_than_its_limit,
+            a_rate_limited_queue_gives_no_more_than_its_rate);
     };
 }
 

@@ -3,9 +3,9 @@
 use super::{Place, Rows};
 use crate::error::StoreError;
 use crate::state::{self, Command};
-use crate::store::{Claim, MAX_PAGE};
+use crate::store::{Claim, MAX_PAGE, Pace};
 use atlas_schema::{Actor, JobKind, JobRecord, QueueName, Timestamp, WorkerId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(super) fn claim(
@@ -16,7 +16,8 @@ pub(super) fn claim(
     now: Timestamp,
 ) -> Result<Vec<JobRecord>, StoreError> {
     let mut claimed = Vec::new();
-    for (_, _, id) in candidates(rows, wanted, now)? {
+    let mut paces = BTreeMap::new();
+    for (_, _, id) in candidates(rows, wanted, &mut paces, now)? {
         let Some(before) = rows.load(id)? else { continue };
         if before.deadline.is_some_and(|deadline| deadline <= now) {
             // Left in the queue it would stand in front of jobs that can still run until the next sweep.
@@ -28,20 +29,31 @@ pub(super) fn claim(
         let command = Command::Claim { worker: worker.clone(), lease };
         if let Ok(applied) = state::apply(&before, command, now, Actor::Worker { id: worker.clone() }) {
             let record = applied.record.clone();
+            if let Some(pace) = paces.get_mut(&record.queue) {
+                *pace = pace.spent(1);
+            }
             rows.update(&before, applied)?;
             let payload = rows.payload(id)?;
             claimed.push(record.map_payload(|()| payload));
         }
     }
+    for (queue, pace) in &paces {
+        rows.set_pace(queue, *pace)?;
+    }
     Ok(claimed)
 }
 
-fn candidates(rows: &mut impl Rows, wanted: &Claim, now: Timestamp) -> Result<Vec<Place>, StoreError> {
+fn candidates(
+    rows: &mut impl Rows,
+    wanted: &Claim,
+    paces: &mut BTreeMap<QueueName, Pace>,
+    now: Timestamp,
+) -> Result<Vec<Place>, StoreError> {
     let queues: BTreeSet<&QueueName> = wanted.queues.iter().collect();
     let kinds: BTreeSet<&JobKind> = wanted.kinds.iter().collect();
     let mut places = Vec::new();
     for queue in queues {
-        let Some(room) = room(rows, queue, wanted.limit)? else { continue };
+        let Some(room) = room(rows, queue, wanted.limit, paces, now)? else { continue };
         let mut of_queue = Vec::new();
         for kind in &kinds {
             of_queue.extend(rows.ready(queue, kind, now, room)?);
@@ -55,18 +67,27 @@ fn candidates(rows: &mut impl Rows, wanted: &Claim, now: Timestamp) -> Result<Ve
     Ok(places)
 }
 
-/// How many more jobs of a queue may run; `None` if none.
-fn room(rows: &mut impl Rows, queue: &QueueName, limit: usize) -> Result<Option<usize>, StoreError> {
+/// How many more jobs of a queue may run; `None` if none. Notes the pace of a queue with a rate limit.
+fn room(
+    rows: &mut impl Rows,
+    queue: &QueueName,
+    limit: usize,
+    paces: &mut BTreeMap<QueueName, Pace>,
+    now: Timestamp,
+) -> Result<Option<usize>, StoreError> {
     let Some(state) = rows.queue(queue)? else { return Ok(Some(limit).filter(|room| *room > 0)) };
     if state.paused {
         return Ok(None);
     }
-    let room = match state.max_running {
-        Some(most) => {
-            let left = u64::from(most).saturating_sub(rows.running(queue)?);
-            usize::try_from(left).unwrap_or(usize::MAX).min(limit)
-        }
-        None => limit,
-    };
+    let mut room = limit;
+    if let Some(most) = state.max_running {
+        let left = u64::from(most).saturating_sub(rows.running(queue)?);
+        room = room.min(usize::try_from(left).unwrap_or(usize::MAX));
+    }
+    if let Some(rate) = state.max_per_second {
+        let pace = rows.pace(queue)?.unwrap_or_else(|| Pace::full(rate, now)).refilled(rate, now);
+        room = room.min(pace.claims());
+        paces.insert(queue.clone(), pace);
+    }
     Ok(Some(room).filter(|room| *room > 0))
 }

@@ -1,9 +1,10 @@
 //! What callers ask of jobs that exist, over single rows.
 
 use super::Rows;
+use super::enqueue::unfit;
 use crate::error::StoreError;
 use crate::state::{self, Reject};
-use crate::store::{CommandOutcome, CommandRequest};
+use crate::store::{CommandOutcome, CommandRequest, JobCommand};
 use atlas_schema::{Actor, Timestamp};
 
 pub(crate) fn command(
@@ -24,6 +25,11 @@ fn one(
     let Some(before) = rows.load(request.job)? else { return Ok(CommandOutcome::NotFound) };
     if request.if_version.is_some_and(|version| version != before.version) {
         return Ok(CommandOutcome::Rejected(Reject::VersionConflict { current: before.version }));
+    }
+    if let JobCommand::Conclude { result } = &request.command
+        && let Some(reject) = unfit(result, "the result", rows.capabilities().max_result_bytes)
+    {
+        return Ok(CommandOutcome::Rejected(reject));
     }
     match state::apply(&before, request.command.into(), now, actor.clone()) {
         Ok(applied) => {

@@ -19,7 +19,7 @@ pub(crate) use sweep::{purge, sweep};
 
 use crate::error::{Kind, StoreError};
 use crate::state::{Applied, OutboxEntry};
-use crate::store::{Capabilities, JobRef, MAX_PAGE, QueueChange, QueueState};
+use crate::store::{Capabilities, JobRef, MAX_PAGE, Pace, QueueChange, QueueState};
 use atlas_schema::{JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, Timestamp, WorkerId};
 use serde_json::Value;
 use std::cmp::Reverse;
@@ -68,6 +68,8 @@ pub(crate) trait Rows {
     fn running(&mut self, queue: &QueueName) -> Result<u64, StoreError>;
     fn queue(&mut self, queue: &QueueName) -> Result<Option<QueueState>, StoreError>;
     fn set_queue(&mut self, state: &QueueState) -> Result<(), StoreError>;
+    fn pace(&mut self, queue: &QueueName) -> Result<Option<Pace>, StoreError>;
+    fn set_pace(&mut self, queue: &QueueName, pace: Pace) -> Result<(), StoreError>;
     fn queues(&mut self) -> Result<Vec<QueueState>, StoreError>;
 
     /// Unfinished jobs whose deadline is at or before `now`.
@@ -85,15 +87,6 @@ pub(crate) trait Rows {
 
 /// Changes queues and gives them all.
 pub(crate) fn queues(rows: &mut impl Rows, changes: &[QueueChange]) -> Result<Vec<QueueState>, StoreError> {
-    let can = rows.capabilities();
-    let beyond = |change: &QueueChange| {
-        (change.paused.is_some() && !can.queue_pause)
-            || (change.max_running.is_some() && !can.queue_concurrency)
-            || (change.max_per_second.is_some() && !can.queue_rate)
-    };
-    if changes.iter().any(beyond) {
-        return Err(StoreError::new(Kind::Unsupported, rows.backend(), "queues"));
-    }
     for change in changes {
         let state = rows.queue(&change.queue)?.unwrap_or_else(|| QueueState::new(change.queue.clone()));
         rows.set_queue(&state.changed(change))?;

@@ -4,7 +4,7 @@ use super::BACKEND;
 use crate::error::{Kind, StoreError};
 use crate::kernel::{Beat, Place, Rows};
 use crate::state::{Applied, OutboxEntry};
-use crate::store::{Capabilities, Count, JobRef, QueueState, Scope};
+use crate::store::{Capabilities, Count, JobRef, Pace, QueueState, Scope};
 use atlas_schema::{
     AuditEvent, ExternalId, IdempotencyKey, JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, TenantId,
     Timestamp, WorkerId,
@@ -46,6 +46,7 @@ pub(super) struct MemoryRows {
     counts: BTreeMap<Group, (u64, Duration)>,
     workers: BTreeMap<WorkerId, Beat>,
     queues: BTreeMap<QueueName, QueueState>,
+    paces: BTreeMap<QueueName, Pace>,
     outbox: BTreeMap<String, Waiting>,
     /// The keys of each topic, by the time and the order in which they are to be handed out.
     outbox_due: BTreeMap<&'static str, BTreeMap<(Timestamp, u64), String>>,
@@ -69,6 +70,7 @@ impl MemoryRows {
             counts: BTreeMap::new(),
             workers: BTreeMap::new(),
             queues: BTreeMap::new(),
+            paces: BTreeMap::new(),
             outbox: BTreeMap::new(),
             outbox_due: BTreeMap::new(),
             outbox_next: 0,
@@ -229,6 +231,8 @@ impl Rows for MemoryRows {
         can.max_result_bytes = 64 * 1024 * 1024;
         can.queue_pause = true;
         can.queue_concurrency = true;
+        can.queue_rate = true;
+        can.strict_order = true;
         can
     }
 
@@ -357,6 +361,15 @@ impl Rows for MemoryRows {
 
     fn set_queue(&mut self, state: &QueueState) -> Result<(), StoreError> {
         self.queues.insert(state.queue.clone(), state.clone());
+        Ok(())
+    }
+
+    fn pace(&mut self, queue: &QueueName) -> Result<Option<Pace>, StoreError> {
+        Ok(self.paces.get(queue).copied())
+    }
+
+    fn set_pace(&mut self, queue: &QueueName, pace: Pace) -> Result<(), StoreError> {
+        self.paces.insert(queue.clone(), pace);
         Ok(())
     }
 

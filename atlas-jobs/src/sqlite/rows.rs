@@ -5,7 +5,7 @@ use super::record::{COLUMNS, FROM, Head, Reader, code, int, record};
 use crate::error::StoreError;
 use crate::kernel::{Beat, Place, Rows};
 use crate::state::{Applied, OutboxEntry};
-use crate::store::{Capabilities, Count, JobRef, QueueState};
+use crate::store::{Capabilities, Count, JobRef, Pace, QueueState};
 use atlas_schema::{JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, TenantId, Timestamp, WorkerId};
 use rusqlite::{Connection, Params, params};
 use serde::Serialize;
@@ -34,6 +34,8 @@ pub(super) const fn capabilities() -> Capabilities {
     can.max_result_bytes = 64 * 1024 * 1024;
     can.queue_pause = true;
     can.queue_concurrency = true;
+    can.queue_rate = true;
+    can.strict_order = true;
     can
 }
 
@@ -287,10 +289,22 @@ impl Rows for SqliteRows<'_> {
 
     fn set_queue(&mut self, state: &QueueState) -> Result<(), StoreError> {
         self.run(
-            "INSERT OR REPLACE INTO atlas_jobs_queue (queue, paused, max_running, max_per_second)
-             VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO atlas_jobs_queue (queue, paused, max_running, max_per_second) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (queue) DO UPDATE SET paused = excluded.paused, max_running = excluded.max_running,
+               max_per_second = excluded.max_per_second",
             params![state.queue.as_str(), state.paused, state.max_running, state.max_per_second],
         )?;
+        Ok(())
+    }
+
+    fn pace(&mut self, queue: &QueueName) -> Result<Option<Pace>, StoreError> {
+        let sql = "SELECT pace_left, pace_at FROM atlas_jobs_queue WHERE queue = ?1 AND pace_at IS NOT NULL";
+        self.one(sql, params![queue.as_str()], |row| Ok(Pace { left: row.number(0)?, at: row.time(1)? }))
+    }
+
+    fn set_pace(&mut self, queue: &QueueName, pace: Pace) -> Result<(), StoreError> {
+        let sql = "UPDATE atlas_jobs_queue SET pace_left = ?2, pace_at = ?3 WHERE queue = ?1";
+        self.run(sql, params![queue.as_str(), int(pace.left), pace.at.as_millis()])?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use std::str::FromStr;
 
 /// What brings a file from version `n` to `n + 1`, from 0.
-const STEPS: [&str; 1] = [V1];
+const STEPS: [&str; 2] = [V1, V2];
 
 /// The job itself never changes and may be large; what changes is narrow and elsewhere, so that a transition rewrites
 /// little. The queue is an index of its own: ready jobs only, in the order in which they are claimed.
@@ -109,6 +109,12 @@ CREATE TABLE atlas_jobs_queue (
   max_running INTEGER,
   max_per_second INTEGER
 ) STRICT, WITHOUT ROWID;
+";
+
+/// How far a queue's rate limit is used up.
+const V2: &str = "
+ALTER TABLE atlas_jobs_queue ADD COLUMN pace_left INTEGER;
+ALTER TABLE atlas_jobs_queue ADD COLUMN pace_at INTEGER;
 ";
 
 /// Creates or upgrades the tables, and binds the file to its stage.

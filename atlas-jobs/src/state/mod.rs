@@ -5,7 +5,7 @@
 //! pending ----------> processing ----------> completed
 //!   ^  |                |  |  |   fail          failed, cancelled, timeout
 //!   |  | cancel, abandon,  |  |   cancel, time out   |
-//!   |  | time out          |  +--------------------->|
+//!   |  | conclude, time out|  +--------------------->|
 //!   |  +---------------------------------------------|
 //!   +---- retry, release, lease expired ---+         |
 //!   +---- redrive (not of completed) ----------------+
@@ -88,6 +88,11 @@ pub enum Command {
     Abandon {
         /// Why.
         error: JobError,
+    },
+    /// Someone ends a waiting job whose result is known without running it: a batch whose children have ended.
+    Conclude {
+        /// What the job gave.
+        result: Value,
     },
     /// The holder of `epoch` has been silent for its lease. Whoever says so has watched it: see
     /// [`SilenceWatch`](crate::SilenceWatch).

@@ -59,6 +59,15 @@ pub fn apply<P: Clone>(
             at_most(&error.message, "an error message", 0, MAX_ERROR_CHARS)?;
             Ok(step.end(JobStatus::Failed, AuditKind::Failed, |after| after.error = Some(error)))
         }
+        Command::Conclude { result } => {
+            if record.status != JobStatus::Pending {
+                return Err(Reject::WrongStatus { status: record.status });
+            }
+            Ok(step.end(JobStatus::Completed, AuditKind::Completed, |after| {
+                after.result = Some(result);
+                after.error = None;
+            }))
+        }
         Command::ExpireLease { epoch } => {
             holds(record, epoch)?;
             Ok(step.expire())

@@ -2,6 +2,7 @@
 
 use crate::state::{Command, Reject};
 use atlas_schema::{JobError, JobId, JobStatus};
+use serde_json::Value;
 use std::time::Duration;
 
 /// One request.
@@ -16,7 +17,7 @@ pub struct CommandRequest {
 }
 
 /// What is to happen to a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum JobCommand {
     /// See [`Command::Cancel`].
@@ -38,6 +39,11 @@ pub enum JobCommand {
         /// Why.
         error: JobError,
     },
+    /// See [`Command::Conclude`].
+    Conclude {
+        /// What the job gave.
+        result: Value,
+    },
 }
 
 impl From<JobCommand> for Command {
@@ -46,6 +52,7 @@ impl From<JobCommand> for Command {
             JobCommand::Cancel { reason, acknowledge_within } => Self::Cancel { reason, acknowledge_within },
             JobCommand::Redrive { reason, delay } => Self::Redrive { reason, delay },
             JobCommand::Abandon { error } => Self::Abandon { error },
+            JobCommand::Conclude { result } => Self::Conclude { result },
         }
     }
 }

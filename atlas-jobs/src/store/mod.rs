@@ -17,7 +17,7 @@ pub use exchange::{Ack, AckAction, AckOutcome, Claim, Exchange, Exchanged, Held,
 pub use ext::JobStoreExt;
 pub use list::{Filter, HistoryOptions, ListOptions, MAX_NESTING, MAX_PAGE, Order, Page};
 pub use outbox::{Delivery, OutboxExchange, OutboxItem, Settlement};
-pub use queues::{QueueChange, QueueState};
+pub use queues::{Pace, QueueChange, QueueState};
 pub use stats::{Count, Scope, Statistics};
 pub use sweep::{Purge, PurgeOptions, Purged, SweepOptions, Swept};
 pub use wake::{Waker, Wakeups};
@@ -78,7 +78,7 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// is refused with [`Kind::Conflict`](crate::Kind::Conflict) and changes nothing.
     async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError>;
 
-    /// Cancels, redrives or abandons jobs. One answer per request, in order.
+    /// Cancels, redrives, abandons or concludes jobs. One answer per request, in order.
     async fn command(
         &self,
         requests: Vec<CommandRequest>,
@@ -134,6 +134,9 @@ pub struct Capabilities {
     pub max_payload_bytes: usize,
     /// The largest result, in bytes of JSON.
     pub max_result_bytes: usize,
+    /// Claims come strictly in their order; otherwise nearly so, as where a queue is spread over shards or an index
+    /// lags behind.
+    pub strict_order: bool,
     /// Queues can be paused.
     pub queue_pause: bool,
     /// Queues can be limited to a number of running jobs, over all workers.
@@ -153,6 +156,7 @@ impl Capabilities {
             atomic_items: 1,
             max_payload_bytes: 256 * 1024,
             max_result_bytes: 4 * 1024 * 1024,
+            strict_order: false,
             queue_pause: false,
             queue_concurrency: false,
             queue_rate: false,

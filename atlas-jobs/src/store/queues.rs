@@ -1,6 +1,6 @@
 //! Pausing and limiting queues.
 
-use atlas_schema::QueueName;
+use atlas_schema::{QueueName, Timestamp};
 
 /// A change of one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,8 @@ pub struct QueueChange {
     pub paused: Option<bool>,
     /// At most so many running jobs over all workers; `Some(None)` lifts the limit, `None` leaves it.
     pub max_running: Option<Option<u32>>,
-    /// At most so many claims per second over all workers; `Some(None)` lifts the limit, `None` leaves it.
+    /// At most so many claims per second over all workers, with bursts of one second's worth: see [`Pace`].
+    /// `Some(None)` lifts the limit, `None` leaves it.
     pub max_per_second: Option<Option<u32>>,
 }
 
@@ -41,6 +42,49 @@ impl QueueChange {
     pub const fn with_max_per_second(mut self, limit: Option<u32>) -> Self {
         self.max_per_second = Some(limit);
         self
+    }
+}
+
+/// For stores: how far the claims of a queue with a rate limit have used it up, as a token bucket.
+///
+/// The bucket holds one second of claims and is full at first, so any `t` seconds see at most `t + 1` times the limit.
+/// Units are thousandths of a claim: a limit of `n` per second refills `n` of them each millisecond, without rounding.
+/// A clock that is set back refills nothing; one that jumps ahead fills the bucket at most once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Thousandths of a claim that are left.
+    pub left: u64,
+    /// As of then.
+    pub at: Timestamp,
+}
+
+impl Pace {
+    const CLAIM: u64 = 1000;
+
+    /// A full bucket.
+    pub fn full(per_second: u32, at: Timestamp) -> Self {
+        Self { left: u64::from(per_second) * Self::CLAIM, at }
+    }
+
+    /// The bucket at `now`.
+    #[must_use]
+    pub fn refilled(self, per_second: u32, now: Timestamp) -> Self {
+        let elapsed = u64::try_from(now.since(self.at).as_millis()).unwrap_or(u64::MAX);
+        let refill = elapsed.saturating_mul(u64::from(per_second));
+        let most = Self::full(per_second, now).left;
+        Self { left: self.left.saturating_add(refill).min(most), at: now }
+    }
+
+    /// How many whole claims it allows.
+    pub fn claims(self) -> usize {
+        usize::try_from(self.left / Self::CLAIM).unwrap_or(usize::MAX)
+    }
+
+    /// After so many claims.
+    #[must_use]
+    pub fn spent(self, claims: usize) -> Self {
+        let used = u64::try_from(claims).unwrap_or(u64::MAX).saturating_mul(Self::CLAIM);
+        Self { left: self.left.saturating_sub(used), at: self.at }
     }
 }
 

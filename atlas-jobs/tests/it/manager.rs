@@ -1,9 +1,9 @@
 //! The manager's typed answers.
 
 use atlas_jobs::state::Reject;
-use atlas_jobs::store::{HistoryOptions, JobCommand, JobRef, ListOptions, Purge, PurgeOptions, QueueChange, Scope};
+use atlas_jobs::store::{HistoryOptions, JobCommand, JobRef, ListOptions, Purge, PurgeOptions};
 use atlas_jobs::{Accepted, Clock, JobManager, JobSpec, JobStoreExt, ManagerError, ManualClock, MemoryJobs, Random};
-use atlas_schema::{IdempotencyKey, JobKind, JobStatus, QueueName, Stage, TenantId, Timestamp};
+use atlas_schema::{IdempotencyKey, JobKind, JobStatus, Stage, TenantId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,15 +71,6 @@ async fn retention_is_per_status_and_keeps_what_is_younger() {
     assert_eq!(jobs.purge(purge(JobStatus::Cancelled)).await.unwrap().jobs, 1);
     let left = jobs.list(ListOptions::default()).await.unwrap().items;
     assert_eq!(left.iter().map(|job| job.id).collect::<Vec<_>>(), [young]);
-}
-
-#[tokio::test]
-async fn an_ability_that_the_store_lacks_is_said_to_be_unsupported() {
-    let (jobs, _) = manager();
-    let change = QueueChange::new(QueueName::default()).with_max_per_second(Some(5));
-    let refused = jobs.control(change).await.unwrap_err();
-    assert_eq!(refused.kind(), atlas_jobs::Kind::Unsupported);
-    assert_eq!(jobs.statistics(Scope::default()).await.unwrap().total(), 0);
 }
 
 #[cfg(feature = "mock")]

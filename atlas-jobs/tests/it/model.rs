@@ -39,7 +39,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         6 => (0_u8..3, any::<usize>(), any::<bool>(), 0_u8..5)
             .prop_map(|(worker, pick, stale, action)| Op::Ack { worker, pick, stale: stale && pick % 3 == 0, action }),
         2 => (0_u8..3, any::<bool>()).prop_map(|(worker, reconcile)| Op::Hold { worker, reconcile }),
-        3 => (any::<usize>(), 0_u8..3, any::<bool>())
+        3 => (any::<usize>(), 0_u8..4, any::<bool>())
             .prop_map(|(pick, command, old)| Op::Command { pick, command, old_version: old && pick % 4 == 0 }),
         4 => (0_u64..80).prop_map(|millis| Op::Pass { millis }),
         3 => prop::option::of(0_u8..3).prop_map(|dead| Op::Sweep { dead }),
@@ -171,7 +171,8 @@ impl Driver {
                 let command = match command {
                     0 => JobCommand::Cancel { reason: "no need".into(), acknowledge_within: LEASE },
                     1 => JobCommand::Redrive { reason: "again".into(), delay: Duration::ZERO },
-                    _ => JobCommand::Abandon { error },
+                    2 => JobCommand::Abandon { error },
+                    _ => JobCommand::Conclude { result: 2.into() },
                 };
                 let current = self.model[&job].version;
                 let if_version = Some(current - u64::from(old_version)).filter(|_| pick % 2 == 0 || old_version);

@@ -1,6 +1,6 @@
 //! Small pure parts: backoff, silence, cursors, random bits.
 
-use atlas_jobs::store::{Filter, ListOptions, Order};
+use atlas_jobs::store::{Filter, ListOptions, Order, Pace};
 use atlas_jobs::{Clock, Cursor, Random, RetryPolicy, SilenceWatch, SystemClock};
 use atlas_schema::{JobId, TenantId, Timestamp, WorkerId};
 use proptest::prelude::*;
@@ -72,4 +72,19 @@ fn clocks_of_one_process_share_one_steady_time() {
     // A store watches workers by the times of whoever sweeps: a younger clock must not look like a fall of time.
     let before = old.now().steady;
     assert!(SystemClock::new().now().steady >= before);
+}
+
+#[test]
+fn a_bucket_allows_its_rate_and_one_burst_whatever_the_clock_does() {
+    let at = |millis: i64| Timestamp::from_millis(1_700_000_000_000 + millis).unwrap();
+    let full = Pace::full(3, at(0));
+    assert_eq!(full.claims(), 3);
+    let empty = full.spent(3);
+    assert_eq!(empty.refilled(3, at(333)).claims(), 0, "999 thousandths are no claim");
+    assert_eq!(empty.refilled(3, at(334)).claims(), 1);
+    assert_eq!(empty.refilled(3, at(86_400_000)).claims(), 3, "a day ahead fills it once");
+    let back = empty.refilled(3, at(-86_400_000));
+    assert_eq!(back.claims(), 0, "a clock set back gives nothing");
+    assert_eq!(back.refilled(3, at(-86_399_000)).claims(), 3, "and does not stop it for a day");
+    assert_eq!(Pace::full(u32::MAX, Timestamp::MIN).refilled(u32::MAX, Timestamp::MAX).claims(), u32::MAX as usize);
 }

@@ -10,7 +10,7 @@ pub(crate) async fn memory() -> Arc<dyn JobStore> {
 
 mod memory_store {
     atlas_jobs::job_store_conformance!(
-        crate::stores::memory; base, claims, leases, listing, outbox, controls
+        crate::stores::memory; base, claims, ordering, leases, listing, outbox, controls
     );
 }
 
@@ -26,6 +26,6 @@ pub(crate) async fn sqlite() -> Arc<dyn JobStore> {
 #[cfg(feature = "sqlite")]
 mod sqlite_store {
     atlas_jobs::job_store_conformance!(
-        crate::stores::sqlite; base, claims, leases, listing, outbox, controls
+        crate::stores::sqlite; base, claims, ordering, leases, listing, outbox, controls
     );
 }
