@@ -11,6 +11,7 @@ mod licence;
 mod measure;
 mod metadata;
 mod rules;
+mod servers;
 mod steps;
 mod test;
 mod tidy;

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything is built once, then the examples, the doctests and the tests run.
 
 use crate::{
-    examples,
+    examples, servers,
     steps::{Steps, cargo, exists, run},
 };
 use anyhow::{Result, bail};
@@ -39,5 +39,6 @@ fn set_up() -> Result<()> {
     if !has_nextest() {
         eprintln!("   cargo-nextest is not installed; cargo test runs the tests");
     }
+    servers::postgres();
     run(&mut cargo(["fetch", "--locked"]))
 }

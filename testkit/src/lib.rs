@@ -1,0 +1,31 @@
+//! Real servers for tests and measurements: started on demand, in a temporary folder, stopped with the process.
+//!
+//! | Server | Started by | A running one instead |
+//! |---|---|---|
+//! | PostgreSQL | [`postgres::shared`], [`postgres::Server::start`] | `ATLAS_TEST_POSTGRES`: a connection string |
+//!
+//! Tests that need one stand within a macro such as [`with_postgres!`], which shows one ignored test in their place where
+//! the server is missing: they are never reported as passed. `cargo xtask test` installs what is missing.
+
+// A helper of tests says what is wrong by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
+
+pub mod postgres;
+
+/// Items that need PostgreSQL; one ignored test in their place where it is not installed.
+#[cfg(has_postgres)]
+#[macro_export]
+macro_rules! with_postgres {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// Items that need PostgreSQL; one ignored test in their place where it is not installed.
+#[cfg(not(has_postgres))]
+#[macro_export]
+macro_rules! with_postgres {
+    ($($item:item)*) => {
+        #[test]
+        #[ignore = "PostgreSQL is not installed: `cargo xtask test` installs it, or name a server in ATLAS_TEST_POSTGRES"]
+        fn postgres_is_missing() {}
+    };
+}

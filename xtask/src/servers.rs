@@ -1,0 +1,38 @@
+//! Real servers that tests use: installed where that is possible, and their absence said aloud where it is not.
+
+use crate::steps::{exists, run};
+use std::{path::Path, process::Command};
+
+/// Installs PostgreSQL from Debian's packages unless it, or a running server, is there. Without it its tests are shown
+/// as ignored.
+pub(crate) fn postgres() {
+    if std::env::var_os("ATLAS_TEST_POSTGRES").is_some() || installed() {
+        return;
+    }
+    if !exists("apt-get", "--version") || !install("postgresql") || !installed() {
+        eprintln!(
+            "\n   !! PostgreSQL is not installed and could not be: the tests that need it are IGNORED.\n   !! \
+             Install it (Debian: apt-get install postgresql), or name a server in ATLAS_TEST_POSTGRES.\n"
+        );
+    }
+}
+
+fn installed() -> bool {
+    let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let packaged = packaged.map(|version| version.path().join("bin/initdb")).any(|initdb| Path::new(&initdb).is_file());
+    packaged || exists("initdb", "--version")
+}
+
+/// As root, or through a `sudo` that asks for no password.
+fn install(package: &str) -> bool {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    let apt = |args: &[&str]| {
+        let mut command = Command::new(if root { "apt-get" } else { "sudo" });
+        if !root {
+            command.args(["-n", "apt-get"]);
+        }
+        run(command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdout(std::process::Stdio::null())).is_ok()
+    };
+    let install = || apt(&["install", "-qq", "--no-install-recommends", package]);
+    install() || (apt(&["update", "-qq"]) && install())
+}
