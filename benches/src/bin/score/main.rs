@@ -7,6 +7,8 @@
 mod articles;
 mod backing;
 mod data;
+mod facts;
+mod metadata;
 mod normalise;
 mod recipes;
 mod report;
@@ -50,16 +52,37 @@ fn run() -> Result<()> {
     let Some(dir) = dir else { bail!("{USAGE}") };
     let runner = run::Runner::new()?;
     let mut rows = Vec::new();
-    for part in data::discover(&dir)? {
+    let found = data::discover(&dir)?;
+    for (folder, what) in &found.later {
+        eprintln!("no row for {}: its labels grade {what}, which is not done yet", folder.display());
+    }
+    for folder in &found.unknown {
+        eprintln!("no row for {}: it holds no labels of a known layout", folder.display());
+    }
+    let mut failed = 0;
+    for part in &found.parts {
         eprintln!("scoring {} in {}", part.kind.name(), part.dir.display());
-        rows.extend(match part.kind {
-            Kind::Recipes => recipes::score(&part, &runner)?,
-            Kind::Tables => tables::score(&part, &runner)?,
-            Kind::Article => articles::score(&part, &runner)?,
-            Kind::Dates => articles::score_dates(&part, &runner)?,
-        });
+        let scored = match part.kind {
+            Kind::Recipes => recipes::score(part, &runner),
+            Kind::Tables => tables::score(part, &runner),
+            Kind::Article => articles::score(part, &runner),
+            Kind::Dates => articles::score_dates(part, &runner),
+            Kind::Extruct => metadata::score_extruct(part),
+            Kind::SchemaOrg => metadata::score_schema_org(part),
+        };
+        match scored {
+            Ok(more) => rows.extend(more),
+            // A part that can't be read must not cost the rows of the others.
+            Err(error) => {
+                failed += 1;
+                eprintln!("no row for {}: {error:#}", part.dir.display());
+            }
+        }
     }
     let text = if json { serde_json::to_string_pretty(&rows)? + "\n" } else { report::table(&rows) };
     std::io::stdout().lock().write_all(text.as_bytes())?;
+    if failed > 0 {
+        bail!("{failed} of {} parts could not be scored: see the lines above", found.parts.len());
+    }
     Ok(())
 }

@@ -8,14 +8,14 @@ pub(crate) fn table(rows: &[Row]) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{:<9} {:<9} {:<18} {:>5}  {:>6} {:>6} {:>6}  {:<13} {:>6}  {:>8} {:>8}  {:>8}",
+        "{:<19} {:<9} {:<18} {:>5}  {:>6} {:>6} {:>6}  {:<13} {:>6}  {:>8} {:>8}  {:>8}",
         "part", "variant", "field", "pages", "P", "R", "F1", "95 % of F1", "exact", "in source", "visible", "pages/s"
     );
     for row in rows {
         let interval = row.interval.map_or_else(|| "-".into(), |(low, high)| format!("{low:.3}..{high:.3}"));
         let _ = writeln!(
             out,
-            "{:<9} {:<9} {:<18} {:>5}  {:>6} {:>6} {:>6}  {:<13} {:>6}  {:>9} {:>8}  {:>8}",
+            "{:<19} {:<9} {:<18} {:>5}  {:>6} {:>6} {:>6}  {:<13} {:>6}  {:>9} {:>8}  {:>8}",
             row.part,
             row.variant,
             row.field,
