@@ -44,7 +44,9 @@ enum Command {
     Bench {
         /// One of the programs in benches/src/bin
         area: Option<String>,
-        /// One JSON array of rows per area, for a machine
+        /// A folder of pages to measure `engine` on, instead of the bundled samples
+        dir: Option<PathBuf>,
+        /// One JSON array of rows, for a machine
         #[arg(long)]
         json: bool,
     },
@@ -79,7 +81,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test => test::all(&mut steps),
         Command::Ci { skip_tests, only } => gate::all(&mut steps, skip_tests, only.as_deref()),
-        Command::Bench { area, json } => measure::bench(&mut steps, area.as_deref(), json),
+        Command::Bench { area, dir, json } => measure::bench(&mut steps, area.as_deref(), dir.as_deref(), json),
         Command::Soak { area, cases } => measure::soak(&mut steps, &area, cases),
         Command::Score { dir, json } => measure::score(&mut steps, &dir, json),
         Command::Fuzz { seconds } => fuzz::all(&mut steps, seconds),

@@ -72,12 +72,17 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs `command` and returns what it wrote to standard output; its errors go to ours.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let (text, ended) = output_whatever(command)?;
+    ended.map(|()| text)
+}
+
+/// The same, with the output also of a command that ended with another exit code than 0.
+pub(crate) fn output_whatever(command: &mut Command) -> Result<(String, Result<()>)> {
     let output =
         command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start `{}`", show(command)))?;
-    if !output.status.success() {
-        bail!("`{}` ended with {}", show(command), output.status);
-    }
-    String::from_utf8(output.stdout).context("the output is not UTF-8")
+    let ended =
+        if output.status.success() { Ok(()) } else { Err(anyhow!("`{}` ended with {}", show(command), output.status)) };
+    Ok((String::from_utf8(output.stdout).context("the output is not UTF-8")?, ended))
 }
 
 /// Whether `program` can be started.
