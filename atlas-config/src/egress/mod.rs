@@ -104,7 +104,7 @@ impl EgressPolicy {
     }
 
     /// Judges a URL before anything is resolved: scheme, credentials, port, and a host that is already an address (in
-    /// any spelling that URL parsing knows) or a local name.
+    /// any spelling that URL parsing knows) or a local or reserved name.
     ///
     /// A pass is not enough to dial a *name*: its answers go through [`check_answers`](Self::check_answers).
     ///
@@ -146,6 +146,7 @@ impl EgressPolicy {
             Name::Public => Ok(()),
             Name::Localhost if self.loopback => Ok(()),
             Name::Localhost | Name::Local => Err(Denied::by(Rule::LocalName)),
+            Name::Reserved => Err(Denied::by(Rule::ReservedName)),
             Name::Invalid => Err(Denied::by(Rule::Host)),
         }
     }

@@ -1,10 +1,14 @@
-//! Names that are local by definition, whatever a resolver answers, and ports that no web server uses.
+//! Names that are local or reserved by definition, whatever a resolver answers, and ports that no web server uses.
 
-/// Domains that never name a public host, each with all names below it.
+/// Domains that are reserved so that they never name a host of the web, each with all names below it.
 ///
-/// RFC 6761 (localhost, invalid, test), RFC 6762 (local), RFC 7686 (onion), RFC 8375 (home.arpa), RFC 9476
-/// (alt), ICANN board resolutions 2018-02-04 (home, corp, mail) and 2024-07-29 (internal), and the customary local
-/// domains of routers, clusters and container hosts.
+/// RFC 6761 (invalid, test), RFC 7686 (onion), RFC 9476 (alt).
+const RESERVED_DOMAINS: &[&str] = &["invalid", "test", "onion", "alt"];
+
+/// Domains that name neighbours and never a public host, each with all names below it.
+///
+/// RFC 6761 (localhost), RFC 6762 (local), RFC 8375 (home.arpa), ICANN board resolutions 2018-02-04 (home, corp,
+/// mail) and 2024-07-29 (internal), and the customary local domains of routers, clusters and container hosts.
 const LOCAL_DOMAINS: &[&str] = &[
     "localhost",
     "localdomain",
@@ -17,10 +21,6 @@ const LOCAL_DOMAINS: &[&str] = &[
     "mail",
     "private",
     "home.arpa",
-    "test",
-    "invalid",
-    "onion",
-    "alt",
     "svc",
     "cluster",
     "consul",
@@ -43,6 +43,7 @@ pub(super) enum Name {
     /// `localhost` and everything below it.
     Localhost,
     Local,
+    Reserved,
     Invalid,
 }
 
@@ -56,6 +57,9 @@ pub(super) fn judge(name: &str) -> Name {
     let below = |domain: &str| name == domain || name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
     if below("localhost") {
         return Name::Localhost;
+    }
+    if RESERVED_DOMAINS.iter().any(|domain| below(domain)) {
+        return Name::Reserved;
     }
     // A single label goes through the machine's search list, so it always means a neighbour.
     if !name.contains('.') || LOCAL_DOMAINS.iter().any(|domain| below(domain)) { Name::Local } else { Name::Public }

@@ -16,6 +16,9 @@ pub enum Rule {
     Port,
     /// The name is local by definition: `localhost`, one label, or a private-use domain.
     LocalName,
+    /// The name is reserved and never names a host of the web: below `invalid`, `test` (RFC 6761), `onion` (RFC 7686) or
+    /// `alt` (RFC 9476).
+    ReservedName,
     /// A name resolved to no address at all.
     NoAddress,
     /// `0.0.0.0/8` or `::`: "this host on this network".
@@ -51,6 +54,7 @@ impl Rule {
             Self::Host => "missing or invalid host",
             Self::Port => "port of a service that is not the web",
             Self::LocalName => "local host name",
+            Self::ReservedName => "name reserved by a standard, which no host of the web has",
             Self::NoAddress => "name without an address",
             Self::Unspecified => "unspecified address",
             Self::Loopback => "loopback address",
@@ -65,6 +69,21 @@ impl Rule {
             Self::DeniedByHost => "network refused by the host application",
         }
     }
+
+    /// What to do about it, as a lower-case fragment.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Scheme => "use an http or https URL",
+            Self::UserInfo => "leave the user name and the password out",
+            Self::Host => "correct the host",
+            Self::Port => "use the port of a web server",
+            Self::LocalName => "use a public name, or an address of a network that `EgressPolicy` allows",
+            Self::ReservedName => "correct the name: no policy makes it lead anywhere",
+            Self::NoAddress => "check the name",
+            Self::Metadata | Self::DeniedByHost => "use a public http(s) URL",
+            _ => "use a public http(s) URL, or allow the network in `EgressPolicy`",
+        }
+    }
 }
 
 impl fmt::Display for Rule {
@@ -75,9 +94,7 @@ impl fmt::Display for Rule {
 
 /// A destination that must not be dialled. Carries the rule, never the URL, name or address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the egress policy refuses this destination ({rule}); use a public http(s) URL, or allow the network in `EgressPolicy`"
-)]
+#[error("the egress policy refuses this destination ({rule}); {}", rule.advice())]
 #[non_exhaustive]
 pub struct Denied {
     /// The first rule that refused.

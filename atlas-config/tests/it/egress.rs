@@ -69,12 +69,24 @@ fn odd_spellings_of_one_address_meet_one_rule() {
         ("http://[2001::1]/", Rule::Transition),
         ("http://100.64.0.1/", Rule::SharedNat),
         ("http://localhost./", Rule::LocalName),
+        ("http://printer.local/", Rule::LocalName),
+        ("http://x.invalid/", Rule::ReservedName),
+        ("http://a.b.test./", Rule::ReservedName),
+        ("http://invalid/", Rule::ReservedName),
         ("http://a@b/", Rule::UserInfo),
         ("gopher://a.org/", Rule::Scheme),
         ("http://a.org:25/", Rule::Port),
     ] {
         assert_eq!(check(text).unwrap_err().unwrap().rule, rule, "{text}");
     }
+}
+
+#[test]
+fn a_reserved_name_is_said_to_be_reserved_and_no_network_is_offered_as_a_way_out() {
+    let denied = EgressPolicy::default().check_host("example.invalid").unwrap_err().to_string();
+    assert!(denied.contains("reserved") && !denied.contains("allow"), "{denied}");
+    let private = EgressPolicy::default().check_host("10.0.0.1").unwrap_err().to_string();
+    assert!(private.contains("allow the network in `EgressPolicy`"), "{private}");
 }
 
 #[test]
