@@ -47,8 +47,8 @@ Each page is a job in the database: an interrupted run resumes when the same com
 done already are read from the database. A changed file or another schema is a new job.
 
 Exit codes:
-  0    every page gave data
-  1    some pages gave none; the others are done, and the reasons are shown
+  0    every page gave data that fits the schema
+  1    some pages gave none, or only a part (a required field is missing); the others are done, the reasons are shown
   2    the call is wrong: an option, the schema, or no pages to work on
   3    the database or the output can't be used
   130  interrupted; nothing is lost, run the same command again"

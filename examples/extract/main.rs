@@ -8,6 +8,7 @@
 
 mod args;
 mod fetch;
+mod grid;
 mod json;
 mod outcome;
 mod plain;
@@ -30,8 +31,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Some pages gave no data.
-const SOME_FAILED: u8 = 1;
+/// Some pages gave no data, or not all that the schema requires.
+const INCOMPLETE: u8 = 1;
 /// The call is wrong.
 const USAGE: u8 = 2;
 /// The database or the output can't be used.
@@ -75,9 +76,10 @@ fn run(args: &Args, sources: Vec<source::Source>) -> anyhow::Result<u8> {
     let sums = Sums::of(&done);
     let summary = sums.text(started.elapsed(), &run::cost(&done), &args.db.display().to_string());
     emit(args, &done, &pages, &summary)?;
-    for page in done.iter().filter(|page| !matches!(args.format, Format::Table) && page.problem().is_some()) {
-        let problem = plain::line(page.problem().unwrap_or_default());
-        write::note(&format!("{}: {problem}", plain::line(&page.source.label)));
+    for page in done.iter().filter(|_| !matches!(args.format, Format::Table)) {
+        if let Some(problem) = page.problem().map(str::to_owned).or_else(|| page.lack()) {
+            write::note(&format!("{}: {}", plain::line(&page.source.label), plain::line(&problem)));
+        }
     }
     write::note(&summary);
     // Work that is still blocking, such as a slow page after an interruption, is not waited for.
@@ -86,7 +88,7 @@ fn run(args: &Args, sources: Vec<source::Source>) -> anyhow::Result<u8> {
         write::note("Interrupted: nothing is lost. Run the same command again to go on.");
         return Ok(INTERRUPTED);
     }
-    Ok(if sums.failed > 0 { SOME_FAILED } else { 0 })
+    Ok(if sums.failed + sums.partial > 0 { INCOMPLETE } else { 0 })
 }
 
 /// Writes the results where they were asked for.

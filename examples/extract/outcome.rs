@@ -1,8 +1,10 @@
 //! What became of each page, and the sums over all of them.
 
+use crate::plain;
 use crate::source::Source;
 use atlas_schema::{ExtractionResult, JobId, JsonPointer, Outcome};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A page and what became of it.
@@ -45,6 +47,24 @@ impl Done {
             State::Failed { .. } => "failed",
             State::Waiting { .. } => "waiting",
         }
+    }
+
+    /// Whether there are records, but not with all that the schema requires.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.data().is_some_and(|result| result.outcome == Some(Outcome::Partial))
+    }
+
+    /// What a partial page lacks, in words.
+    pub(crate) fn lack(&self) -> Option<String> {
+        let result = self.data().filter(|_| self.is_partial())?;
+        let missing = result.warnings.iter().filter(|warning| warning.code == "required_missing");
+        let fields: BTreeSet<String> = missing
+            .filter_map(|warning| warning.pointer.as_ref())
+            .map(|pointer| plain::field(pointer.as_str(), result.data.len()))
+            .collect();
+        let fields = fields.into_iter().collect::<Vec<_>>();
+        let named = if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
+        Some(format!("partial, the page does not give what the schema requires{named}"))
     }
 
     /// Why there is no data, for pages that gave none.
@@ -106,7 +126,7 @@ impl Sums {
             sums.failed += usize::from(page.problem().is_some());
             let Some(result) = page.data() else { continue };
             sums.with_data += 1;
-            sums.partial += usize::from(result.outcome == Some(Outcome::Partial));
+            sums.partial += usize::from(page.is_partial());
             sums.records += result.data.len();
             let data = Value::Array(result.data.clone());
             for (pointer, _) in leaves(&data) {
@@ -121,8 +141,12 @@ impl Sums {
 
     /// A few lines for a person.
     pub(crate) fn text(&self, spent: Duration, cost: &str, db: &str) -> String {
-        let mut counts = vec![format!("{} with data", self.with_data)];
-        let more = [(self.partial, "of them partial"), (self.failed, "without"), (self.waiting, "waiting")];
+        let mut counts = vec![format!("{} complete", self.with_data - self.partial)];
+        let more = [
+            (self.partial, "partial (required fields are missing)"),
+            (self.failed, "without data"),
+            (self.waiting, "waiting"),
+        ];
         counts.extend(more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
         let found = if self.values == 0 {
             "no values".to_owned()

@@ -1,5 +1,7 @@
 //! Page text on its way to a terminal: hostile until proven otherwise.
 
+use std::fmt::Write;
+
 /// One line without control characters (a page could steer the terminal), bidirectional overrides or tabs.
 pub(crate) fn line(text: &str) -> String {
     let kept = text.chars().map(|c| if c.is_whitespace() || c.is_control() { ' ' } else { c }).filter(|c| !steers(*c));
@@ -40,9 +42,33 @@ pub(crate) fn html(text: &str) -> String {
     out
 }
 
+/// `/0/rows/3/1` as a person writes it: `rows[3][1]`, with the record's number when there are several.
+pub(crate) fn field(pointer: &str, records: usize) -> String {
+    let mut parts = pointer.split('/').skip(1);
+    let record = parts.next().unwrap_or_default();
+    let mut name = if records > 1 { format!("{record}:") } else { String::new() };
+    let own = name.len();
+    for part in parts {
+        let part = line(&part.replace("~1", "/").replace("~0", "~"));
+        if part.bytes().all(|b| b.is_ascii_digit()) {
+            let _ = write!(name, "[{part}]");
+        } else {
+            let dot = if name.len() > own { "." } else { "" };
+            let _ = write!(name, "{dot}{part}");
+        }
+    }
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pointers_read_like_paths() {
+        assert_eq!(field("/0/rows/3/1", 1), "rows[3][1]");
+        assert_eq!(field("/2/offers/price", 3), "2:offers.price");
+    }
 
     #[test]
     fn a_page_cannot_steer_the_terminal() {

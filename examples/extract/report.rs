@@ -24,7 +24,7 @@ pub(crate) fn render(done: &[Done], views: &[View], summary: &str) -> String {
     }
     let mut nav = String::new();
     for (at, page) in done.iter().enumerate() {
-        let class = if page.data().is_some() { "" } else { " class=\"bad\"" };
+        let class = if page.data().is_some() && !page.is_partial() { "" } else { " class=\"bad\"" };
         let _ = write!(nav, "<a href=\"#p{at}\"{class}>{}</a>", plain::html(&page.source.label));
     }
     format!(
@@ -50,8 +50,8 @@ fn section(at: usize, page: &Done, view: Option<&View>, next_id: &mut usize, bod
         plain::html(&page.source.shape.name),
         page.verdict(),
     );
-    if let Some(problem) = page.problem() {
-        let _ = write!(body, "<p class=\"problem\">{}</p>", plain::html(problem));
+    if let Some(problem) = page.problem().map(str::to_owned).or_else(|| page.lack()) {
+        let _ = write!(body, "<p class=\"problem\">{}</p>", plain::html(&problem));
     }
     if let Some(result) = page.data() {
         let text = view.and_then(|view| view.as_ref().ok()).map_or("", Page::text);
@@ -144,7 +144,7 @@ fn values<'r>(result: &'r ExtractionResult, links: &mut Links<'_, 'r>) -> String
             let _ =
                 write!(places, "<br><a href=\"#q{}\">{}</a>", links.anchor(other), plain::html(&table::place(other)));
         }
-        let name = table::field(pointer.as_str(), result.data.len());
+        let name = plain::field(pointer.as_str(), result.data.len());
         let _ = write!(html, "<tr><td>{}</td><td>{value}</td><td>{places}</td></tr>", plain::html(&name));
     }
     html.push_str("</table>");

@@ -57,13 +57,7 @@ pub(crate) fn fetchers(args: &Args, sources: &[Source]) -> Result<Pages> {
             _ => None,
         })
         .collect();
-    let mut policy = EgressPolicy::public_only();
-    if args.allow_private {
-        policy = EgressPolicy::allowing_loopback();
-        for net in PRIVATE {
-            policy = policy.with_allowed(net.parse()?);
-        }
-    }
+    let policy = if args.allow_private { with_private()? } else { EgressPolicy::public_only() };
     let web = HttpFetcher::builder().with_policy(policy).build().context("the fetcher can't be made")?;
     Ok(Pages {
         files: FileFetcher::new(files).context("the folders of the pages can't be read: check their permissions")?,
@@ -71,6 +65,25 @@ pub(crate) fn fetchers(args: &Args, sources: &[Source]) -> Result<Pages> {
         kept: Arc::default(),
         keep: args.format == Format::Html,
     })
+}
+
+/// The policy of `--allow-private`.
+fn with_private() -> Result<EgressPolicy> {
+    let mut policy = EgressPolicy::allowing_loopback();
+    for net in PRIVATE {
+        policy = policy.with_allowed(net.parse()?);
+    }
+    Ok(policy)
+}
+
+/// What to try for a page that the policy refused: nothing, if `--allow-private` would not let it pass either.
+fn way_out(args: &Args, source: &Source) -> &'static str {
+    let passes = |url| with_private().is_ok_and(|policy| policy.check_url(url).is_ok());
+    if !args.allow_private && source.url().is_some_and(passes) {
+        " (for your own network: --allow-private)"
+    } else {
+        ""
+    }
 }
 
 /// What all pages cost, in US dollars: exactly nothing without a model.
@@ -333,7 +346,7 @@ async fn read_back(
             Enqueued::Before { job } | Enqueued::Now { job, .. } => {
                 let record = read(args, &[job], manager).await?.pop().flatten();
                 let record = record.context("a job vanished from the database: run again")?;
-                state(record, matches!(enqueued, Enqueued::Before { .. }))
+                state(record, matches!(enqueued, Enqueued::Before { .. }), way_out(args, &source))
             }
         };
         done.push(Done { source, state });
@@ -341,7 +354,7 @@ async fn read_back(
     Ok(done)
 }
 
-fn state(record: JobRecord, reused: bool) -> State {
+fn state(record: JobRecord, reused: bool, way_out: &str) -> State {
     let job = record.id;
     match (record.status, record.result) {
         (JobStatus::Completed, Some(result)) => match serde_json::from_value::<ExtractionResult>(result) {
@@ -352,7 +365,7 @@ fn state(record: JobRecord, reused: bool) -> State {
         (status, _) => {
             let reason = match record.error {
                 Some(error) if error.category == ErrorCategory::Forbidden => {
-                    format!("{} (for your own network: --allow-private)", error.message)
+                    format!("{}{way_out}", error.message)
                 }
                 Some(error) => error.message,
                 None => format!("the job ended as {}", status.as_str()),

@@ -30,8 +30,8 @@ impl Shape {
         if !schema.is_object() {
             bail!("the schema {shown} is not a JSON object: write {{\"type\": \"object\", \"properties\": {{…}}}}");
         }
-        let compiled = atlas_engine::shape::Shape::compile(&schema)
-            .with_context(|| format!("the schema {shown} can't be used"))?;
+        // The error says what it is about: only the file is missing in it.
+        let compiled = atlas_engine::shape::Shape::compile(&schema).with_context(|| format!("--schema {shown}"))?;
         if compiled.fields(compiled.root()).is_empty() {
             bail!("the schema {shown} names no fields: say under `properties` what to look for");
         }

@@ -3,6 +3,7 @@
 //! A page that can't be used is kept with its problem, so that the others are still processed and the report is whole.
 
 use crate::args::Args;
+use crate::progress::Reading;
 use crate::shape::Shape;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -65,8 +66,9 @@ pub(crate) fn samples_dir() -> PathBuf {
 /// # Errors
 /// What is wrong with the call as a whole: no shape for the caller's own pages, samples missing.
 pub(crate) fn collect(args: &Args, shape: Option<Arc<Shape>>) -> Result<Vec<Source>> {
+    let mut reading = Reading::new();
     if args.pages.is_empty() {
-        return samples(shape.as_ref());
+        return samples(shape.as_ref(), &mut reading);
     }
     let Some(shape) = shape else {
         bail!("say what to extract: --type recipe, product, article or table, or --schema FILE with a JSON Schema");
@@ -75,12 +77,12 @@ pub(crate) fn collect(args: &Args, shape: Option<Arc<Shape>>) -> Result<Vec<Sour
     for page in &args.pages {
         let path = Path::new(page);
         if let Some(address) = page.to_str().filter(|page| page.contains("://")) {
-            sources.push(Source { label: shown(address), shape: shape.clone(), place: web(address) });
+            sources.push(Source { label: shown(address), shape: shape.clone(), place: web(address, &mut reading) });
         } else if path.is_dir() {
-            directory(path, &shape, &mut sources);
+            directory(path, &shape, &mut sources, &mut reading);
         } else {
             let label = path.display().to_string();
-            sources.push(Source { label, shape: shape.clone(), place: file(path, None) });
+            sources.push(Source { label, shape: shape.clone(), place: file(path, None, &mut reading) });
         }
     }
     Ok(distinct(sources))
@@ -92,7 +94,7 @@ fn distinct(sources: Vec<Source>) -> Vec<Source> {
     sources.into_iter().filter(|source| source.url().is_none_or(|url| seen.insert(url.clone()))).collect()
 }
 
-fn samples(shape: Option<&Arc<Shape>>) -> Result<Vec<Source>> {
+fn samples(shape: Option<&Arc<Shape>>, reading: &mut Reading) -> Result<Vec<Source>> {
     let dir = samples_dir();
     let list = std::fs::read(dir.join("samples.json")).with_context(|| {
         format!("the sample pages are not in {}: run from the repository, or name pages of your own", dir.display())
@@ -105,7 +107,7 @@ fn samples(shape: Option<&Arc<Shape>>) -> Result<Vec<Source>> {
             continue;
         }
         let published = Url::parse(&sample.url).context("samples.json can't be read")?;
-        let place = file(&dir.join(&sample.file), Some(published));
+        let place = file(&dir.join(&sample.file), Some(published), reading);
         sources.push(Source { label: sample.file, shape: own, place });
     }
     if sources.is_empty() {
@@ -128,12 +130,12 @@ fn shown(address: &str) -> String {
     format!("{scheme}://{host}{path}{}", if more.is_empty() { "" } else { "?…" })
 }
 
-fn web(text: &str) -> Place {
+fn web(text: &str, reading: &mut Reading) -> Place {
     let url = match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
         Ok(url) if url.scheme() == "file" => {
             return match url.to_file_path() {
-                Ok(path) => file(&path, None),
+                Ok(path) => file(&path, None, reading),
                 Err(()) => unusable("this file address names no file here: give a path"),
             };
         }
@@ -149,7 +151,7 @@ fn web(text: &str) -> Place {
 }
 
 /// Every page below `dir`, in name order. Hidden folders and links to folders are left out: links can go in circles.
-fn directory(dir: &Path, shape: &Arc<Shape>, sources: &mut Vec<Source>) {
+fn directory(dir: &Path, shape: &Arc<Shape>, sources: &mut Vec<Source>, reading: &mut Reading) {
     let before = sources.len();
     let mut folders = vec![dir.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -172,7 +174,7 @@ fn directory(dir: &Path, shape: &Arc<Shape>, sources: &mut Vec<Source>) {
                     inner.push(path);
                 }
             } else if is_page(&path) {
-                let place = file(&path, None);
+                let place = file(&path, None, reading);
                 sources.push(Source { label: path.display().to_string(), shape: shape.clone(), place });
             }
         }
@@ -189,8 +191,8 @@ fn is_page(path: &Path) -> bool {
     ["html", "htm", "xhtml"].iter().any(|page| extension.eq_ignore_ascii_case(page))
 }
 
-fn file(path: &Path, published: Option<Url>) -> Place {
-    match fingerprint(path) {
+fn file(path: &Path, published: Option<Url>, reading: &mut Reading) -> Place {
+    match fingerprint(path, reading) {
         Ok((path, sha256)) => match Url::from_file_path(&path) {
             Ok(url) if url.as_str().len() <= 2048 => Place::File { path, url, sha256, published },
             _ => unusable("the path is too long for an address (2048 characters): move the file"),
@@ -199,7 +201,7 @@ fn file(path: &Path, published: Option<Url>) -> Place {
     }
 }
 
-fn fingerprint(path: &Path) -> Result<(PathBuf, String), String> {
+fn fingerprint(path: &Path, reading: &mut Reading) -> Result<(PathBuf, String), String> {
     let io = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => "no such file: check the path".to_owned(),
         io::ErrorKind::PermissionDenied => "no permission to read this file: change its mode or owner".to_owned(),
@@ -219,6 +221,7 @@ fn fingerprint(path: &Path) -> Result<(PathBuf, String), String> {
     }
     let mut hasher = Sha256::new();
     io::copy(&mut File::open(&path).map_err(io)?, &mut Hashing(&mut hasher)).map_err(io)?;
+    reading.file(meta.len());
     Ok((path, hex(&hasher.finalize())))
 }
 

@@ -1,7 +1,9 @@
 //! Results for a terminal: per page its fields, the quote behind each, where it stands, and what was tried.
+//! Tables are shown as tables.
 
+use crate::grid::{self, Grid};
 use crate::outcome::{self, Done, State};
-use crate::plain;
+use crate::plain::{self, field};
 use atlas_schema::{Evidence, ExtractionResult, Source};
 use comfy_table::{ContentArrangement, Table};
 use serde_json::Value;
@@ -28,15 +30,22 @@ pub(crate) fn render(done: &[Done], width: Option<u16>) -> String {
     for page in done.iter().filter(|page| !matches!(page.state, State::Waiting { .. })) {
         let _ = writeln!(out, "{}", heading(page));
         if let Some(result) = page.data() {
-            let rows = rows(result);
-            let _ = writeln!(out, "{}", if width < NARROW { list(&rows) } else { grid(rows, width).to_string() });
+            let grids = grid::find(result);
+            let rows = rows(result, &grids);
+            if !rows.is_empty() {
+                let _ = writeln!(out, "{}", if width < NARROW { list(&rows) } else { fields(rows, width).to_string() });
+            }
+            for grid in grids {
+                let _ = writeln!(out, "{}", grid.render((width >= NARROW).then_some(width)));
+                let _ = writeln!(out, "  {}", grid.evidence(result));
+            }
             for warning in &result.warnings {
                 let at = warning.pointer.as_ref().map(|pointer| format!(" at {pointer}")).unwrap_or_default();
                 let _ = writeln!(out, "  note{}: {}", plain::line(&at), plain::line(&warning.message));
             }
         }
-        if let Some(problem) = page.problem() {
-            let _ = writeln!(out, "  {}", plain::line(problem));
+        if let Some(problem) = page.problem().map(str::to_owned).or_else(|| page.lack()) {
+            let _ = writeln!(out, "  {}", plain::line(&problem));
         }
         out.push('\n');
     }
@@ -64,7 +73,7 @@ fn heading(page: &Done) -> String {
 /// Field, value, quote, and where the quote stands.
 type Row = [String; 4];
 
-fn grid(rows: Vec<Row>, width: u16) -> Table {
+fn fields(rows: Vec<Row>, width: u16) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
@@ -88,10 +97,11 @@ fn list(rows: &[Row]) -> String {
     out
 }
 
-fn rows(result: &ExtractionResult) -> Vec<Row> {
+fn rows(result: &ExtractionResult, grids: &[Grid]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let data = Value::Array(result.data.clone());
-    let leaves = outcome::leaves(&data);
+    let mut leaves = outcome::leaves(&data);
+    leaves.retain(|(pointer, _)| !grids.iter().any(|grid| grid.holds(pointer)));
     let mut at = 0;
     while let Some((pointer, leaf)) = leaves.get(at) {
         let name = field(pointer.as_str(), result.data.len());
@@ -126,24 +136,6 @@ fn rows(result: &ExtractionResult) -> Vec<Row> {
 
 fn in_list(pointer: &atlas_schema::JsonPointer, list: &str, records: usize) -> bool {
     field(pointer.as_str(), records).rsplit_once('[').is_some_and(|(own, _)| own == list)
-}
-
-/// `/0/rows/3/1` as a person writes it: `rows[3][1]`, with the record's number when there are several.
-pub(crate) fn field(pointer: &str, records: usize) -> String {
-    let mut parts = pointer.split('/').skip(1);
-    let record = parts.next().unwrap_or_default();
-    let mut name = if records > 1 { format!("{record}:") } else { String::new() };
-    let own = name.len();
-    for part in parts {
-        let part = plain::line(&part.replace("~1", "/").replace("~0", "~"));
-        if part.bytes().all(|b| b.is_ascii_digit()) {
-            let _ = write!(name, "[{part}]");
-        } else {
-            let dot = if name.len() > own { "." } else { "" };
-            let _ = write!(name, "{dot}{part}");
-        }
-    }
-    name
 }
 
 /// The sighting to show first: one that readers of the page can see.
@@ -193,12 +185,6 @@ fn checked(evidence: &Evidence) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pointers_read_like_paths() {
-        assert_eq!(field("/0/rows/3/1", 1), "rows[3][1]");
-        assert_eq!(field("/2/offers/price", 3), "2:offers.price");
-    }
 
     #[test]
     fn a_narrow_terminal_gets_a_list_in_which_nothing_is_cut_in_pieces() {

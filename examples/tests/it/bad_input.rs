@@ -81,8 +81,13 @@ fn missing_files_and_impossible_addresses_say_what_to_do() {
     let scratch = Scratch::new();
     assert!(error_of(&scratch, "nowhere.html").contains("check the path"));
     assert!(error_of(&scratch, "ftp://example.org/x").contains("http"));
-    assert!(error_of(&scratch, "http://127.0.0.1:9/").contains("--allow-private"));
+    assert!(error_of(&scratch, "http://127.0.0.1:8080/").contains("--allow-private"));
+    let port = error_of(&scratch, "http://127.0.0.1:9/");
+    assert!(port.contains("port") && !port.contains("--allow-private"), "no option lets it pass: {port}");
     assert!(error_of(&scratch, "http://[::ffff:169.254.169.254]/").contains("policy"));
+    // A reserved name leads nowhere under any policy: that is said, and no option is offered.
+    let reserved = error_of(&scratch, "http://shop.invalid/");
+    assert!(reserved.contains("reserved") && !reserved.contains("--allow-private"), "{reserved}");
 }
 
 #[test]

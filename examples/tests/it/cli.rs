@@ -70,6 +70,41 @@ fn a_schema_of_the_callers_own_is_filled() {
 }
 
 #[test]
+fn a_page_without_a_required_field_is_partial_and_the_exit_code_tells() {
+    let scratch = Scratch::new();
+    let schema = r#"{"type": "object", "required": ["title", "color"],
+        "properties": {"title": {"type": "string"}, "color": {"type": "string"}}}"#;
+    let whole = r#"<script type="application/ld+json">{"@type": "Product", "name": "Cup", "color": "green"}</script>"#;
+    scratch.file("a.html", recipe("Tea")).file("b.html", whole).file("tea.json", schema);
+    for format in ["table", "jsonl"] {
+        let ran = scratch.run(&["--schema", "tea.json", "--format", format, "a.html", "b.html"]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains("1 complete, 1 partial"), "{}", ran.err);
+        let said = if format == "table" { &ran.out } else { &ran.err };
+        assert!(said.contains("does not give what the schema requires: color"), "{said}");
+        if format == "jsonl" {
+            assert_eq!(
+                (&ran.page("a.html")["status"], &ran.page("b.html")["status"]),
+                (&"partial".into(), &"complete".into())
+            );
+            assert_eq!(ran.page("a.html")["result"]["data"][0]["title"], "Tea", "what is there is kept");
+        }
+    }
+}
+
+#[test]
+fn a_table_is_shown_as_a_table() {
+    let scratch = Scratch::new();
+    let page = "<table><caption>Fares</caption><tr><th>Class<th>Fare<tr><td>First<td>9.50<tr><td>Deck<td>4.20</table>";
+    scratch.file("a.html", page);
+    let ran = scratch.run(&["--type", "table", "a.html"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let line = |cells: [&str; 2]| ran.out.lines().any(|line| cells.iter().all(|cell| line.contains(cell)));
+    assert!(line(["Class", "Fare"]) && line(["First", "9.50"]) && line(["Deck", "4.20"]), "{}", ran.out);
+    assert!(ran.out.contains("6 cells: 6 stand in their source"), "{}", ran.out);
+}
+
+#[test]
 fn a_shop_schema_of_the_callers_own_is_filled_with_its_own_types() {
     let scratch = Scratch::new();
     let schema = serde_json::json!({
