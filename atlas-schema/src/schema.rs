@@ -44,5 +44,7 @@ pub fn published() -> Vec<Published> {
         Published { name: "ExtractionRequest", schema: json_schema::<crate::ExtractionRequest>() },
         Published { name: "ExtractionResult", schema: json_schema::<crate::ExtractionResult>() },
         Published { name: "JobRecord", schema: json_schema::<crate::JobRecord>() },
+        Published { name: "Quarantined", schema: json_schema::<crate::migrate::Quarantined>() },
+        Published { name: "SideRecord", schema: json_schema::<crate::migrate::SideRecord>() },
     ]
 }

@@ -5,6 +5,12 @@
 //! rules; one that would not is quarantined instead. Nothing vanishes: each value of the record is in the job, in the
 //! [`SideRecord`] or among the removed secrets, and each change of a value has a [`Note`].
 //!
+//! A record that was completed without any data stays completed, as the predecessor recorded it, and its result says so:
+//! no data, `success` false, an error in words, and a [`Note`] that a claim of success was refused or that no result was
+//! there. That is what a job of today gives for a page without such data: it ran to its end and found nothing. `failed`
+//! would invent a fault that nobody recorded, and a success without data is none. A completed record whose result holds an
+//! error beside `"success": false` did fail, and becomes `failed`.
+//!
 //! It reads the eighteen shapes and the queue messages of the predecessor (see [`Shape`]), as plain JSON, as `DynamoDB`
 //! items with types, and with params and results as JSON text. It knows no clock: a record without any time is
 //! quarantined. It writes nothing: the run over a store, with checkpoints and backups, is in `atlas-jobs`.
@@ -26,6 +32,7 @@ mod logs;
 mod note;
 mod number;
 mod open;
+mod original;
 mod outcome;
 mod parse;
 mod record;
@@ -118,5 +125,5 @@ fn quarantine(bytes: &[u8], reason: QuarantineReason, trace: Trace) -> Quarantin
         None if unreadable => (bytes.to_vec(), Secrets::Unchecked),
         None => (bytes.to_vec(), Secrets::NoneFound),
     };
-    Quarantined { reason, original, secrets, notes: trace.notes }
+    Quarantined { schema_version: SchemaVersion::CURRENT, reason, original, secrets, notes: trace.notes }
 }

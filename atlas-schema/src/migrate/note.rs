@@ -1,10 +1,11 @@
 //! Notes: each change that migration makes to a value, so that none is silent.
 
 use crate::pointer::JsonPointer;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One change of one value. It names the place and the rule, never the value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Note {
     /// Which rule.
@@ -14,7 +15,7 @@ pub struct Note {
 }
 
 /// The rules that change a value. Where a rule loses something, the original value is in the side record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NoteCode {

@@ -1,12 +1,16 @@
 //! What a migration gives: a job, or the original with a reason.
 
 use super::note::Note;
+use super::original::{self, Original};
 use super::shape::Shape;
 use super::side::SideRecord;
 use crate::extraction::ExtractionJob;
 use crate::id::ExternalId;
 use crate::pointer::JsonPointer;
+use crate::version::SchemaVersion;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What became of one record. There is no third way: every input gives one of the two.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,13 +61,20 @@ pub struct Migrated {
 }
 
 /// A record that could not become a job. Migrating `original` gives the same reason again.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// It is a record of its own, with a published schema, so that it can be kept beside the jobs and read in another year.
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Quarantined {
+    /// The format of this record.
+    pub schema_version: SchemaVersion,
     /// Why.
     pub reason: QuarantineReason,
     /// The record: byte for byte as given, unless secrets were found; then JSON of the record with null in
-    /// their places, with `DynamoDB` types taken off.
+    /// their places, with `DynamoDB` types taken off. In JSON text if it is UTF-8, else hex digits.
+    #[serde(with = "original")]
+    #[schemars(with = "Original<'_>")]
     pub original: Vec<u8>,
     /// Whether `original` may be stored and shown like any record.
     pub secrets: Secrets,
@@ -71,8 +82,21 @@ pub struct Quarantined {
     pub notes: Vec<Note>,
 }
 
+/// Without the original, which may hold secrets and page text.
+impl fmt::Debug for Quarantined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Quarantined")
+            .field("reason", &self.reason)
+            .field("original", &format_args!("{} bytes", self.original.len()))
+            .field("secrets", &self.secrets)
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What is known about secrets in the original of a quarantined record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "state", content = "at", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Secrets {
     /// All of it was searched and none was found.
     NoneFound,
@@ -83,8 +107,8 @@ pub enum Secrets {
 }
 
 /// Why a record is quarantined. In JSON an object whose `reason` is the [`code`](Self::code).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "reason", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "snake_case", rename_all_fields = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum QuarantineReason {
     /// The bytes are not JSON text.

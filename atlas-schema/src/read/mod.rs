@@ -43,6 +43,7 @@ pub use fault::{Fault, FaultKind, Faults};
 pub(crate) use parse::parse;
 pub use rules::Rule;
 
+use crate::migrate::{Quarantined, SideRecord};
 use crate::pointer::JsonPointer;
 use crate::schema::json_schema;
 use crate::version::SchemaVersion;
@@ -101,6 +102,8 @@ records! {
     ExtractionJob, rules::extraction_job;
     ExtractionRequest, rules::extraction_request;
     ExtractionResult, rules::extraction_result;
+    Quarantined, no_rules;
+    SideRecord, no_rules;
 }
 
 fn no_rules<S: Sink>(_: &Value, _: &mut S) -> ControlFlow<()> {

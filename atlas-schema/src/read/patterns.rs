@@ -56,6 +56,11 @@ pub(super) static PATTERNS: &[Pattern] = &[
         matches: |text| text.len() == 64 && all(text, hex),
     },
     Pattern {
+        source: "^([0-9a-f]{2})*$",
+        rule: "must be pairs of lower-case hex digits",
+        matches: |text| text.len() % 2 == 0 && text.bytes().all(hex),
+    },
+    Pattern {
         source: "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
         rule: "must be a lower-case hyphenated UUID",
         matches: |text| {

@@ -3,6 +3,7 @@
 //! `ATLAS_CASES` sets how many documents are tried in all (100 000 if unset), `ATLAS_SEED` where they begin.
 
 use crate::generate::{Rng, spoil, valid};
+use atlas_schema::migrate::{Quarantined, SideRecord};
 use atlas_schema::read::{self, FaultKind, Record};
 use atlas_schema::schema::json_schema;
 use atlas_schema::{Alert, AuditEvent, Evidence, ExtractionJob, ExtractionRequest, ExtractionResult, JobRecord};
@@ -13,11 +14,11 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
 }
 
-/// Tries a seventh of the documents on one record.
+/// Tries a ninth of the documents on one record.
 fn agrees<T: Record + JsonSchema + PartialEq + Debug>(salt: u64) {
     let schema = json_schema::<T>();
     let oracle = jsonschema::validator_for(&schema).unwrap();
-    let cases = setting("ATLAS_CASES", 100_000) / 7;
+    let cases = setting("ATLAS_CASES", 100_000) / 9;
     let first = setting("ATLAS_SEED", 20_261_121) ^ (salt << 56);
     let (mut accepted, mut read_back) = (0, 0);
     for case in 0..cases {
@@ -86,4 +87,14 @@ fn alerts_are_judged_as_their_schema_judges() {
 #[test]
 fn evidence_is_judged_as_its_schema_judges() {
     agrees::<Evidence>(7);
+}
+
+#[test]
+fn quarantined_records_are_judged_as_their_schema_judges() {
+    agrees::<Quarantined>(8);
+}
+
+#[test]
+fn side_records_are_judged_as_their_schema_judges() {
+    agrees::<SideRecord>(9);
 }

@@ -77,3 +77,19 @@ pub(crate) fn without(mut sample: Value, pointer: &str) -> Value {
     sample.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key).unwrap();
     sample
 }
+
+pub(crate) fn quarantined() -> Value {
+    json!({
+        "schemaVersion": "1.0.0", "reason": {"reason": "orphan", "parent": "crawl_1"},
+        "original": {"encoding": "utf8", "text": "{\"id\": \"crawl_1_page_0\"}"},
+        "secrets": {"state": "removed", "at": ["/params/apiKey"]},
+        "notes": [{"code": "text_parsed", "pointer": "/params"}],
+    })
+}
+
+pub(crate) fn side() -> Value {
+    json!({
+        "schemaVersion": "1.0.0", "job": "crawl_1", "shape": "redis_server",
+        "entries": {"/params/formats": ["markdown"], "/userId": "u1"},
+    })
+}

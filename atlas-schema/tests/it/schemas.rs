@@ -1,6 +1,6 @@
 //! The published schemas: equal to the types, strict, and as any validator of draft 2020-12 reads them.
 
-use crate::samples::{alert, event, evidence, job, record, request, result};
+use crate::samples::{alert, event, evidence, job, quarantined, record, request, result, side};
 use atlas_schema::schema::published;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -27,7 +27,8 @@ fn schema_files_equal_the_types() {
 
 #[test]
 fn every_published_schema_is_valid_draft_2020_12_and_accepts_its_sample() {
-    let samples = [alert(), event(), evidence(), job(), request(), result(), record()];
+    let samples = [alert(), event(), evidence(), job(), request(), result(), record(), quarantined(), side()];
+    assert_eq!(published().len(), samples.len());
     for (one, sample) in published().iter().zip(samples) {
         assert_eq!(one.schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
         assert!(jsonschema::meta::is_valid(&one.schema), "{}", one.name);

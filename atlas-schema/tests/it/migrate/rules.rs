@@ -1,7 +1,9 @@
 //! The rules by name: weak spots of the predecessor and bad inputs, each as a claim.
 
 use super::{bytes_of, edited, fixture, fixtures, migrated, quarantined};
-use atlas_schema::migrate::{AttachError, Migration, NoteCode, QuarantineReason, Secrets, Shape, SideRecord, migrate};
+use atlas_schema::migrate::{
+    AttachError, Migration, NoteCode, QuarantineReason, Quarantined, Secrets, Shape, SideRecord, migrate,
+};
 use atlas_schema::{ExtractionType, JobStatus, JsonPointer, ModelOverride, read};
 use serde_json::{Value, json};
 
@@ -274,6 +276,48 @@ fn bad_input_24_api_keys_are_removed_and_reported() {
     }
     assert_eq!(all.len(), 4);
     assert_eq!(migrated(fixture("S1-secrets")).job.url, "https://ex.org/a?x=1");
+}
+
+#[test]
+fn what_is_kept_beside_the_jobs_is_read_back_by_the_strict_rules() {
+    let more = [&b"\xff\xfe not UTF-8 \0"[..], b"", b"[]", b"{\"schemaVersion\": \"9.0.0\"}"].map(<[u8]>::to_vec);
+    for bytes in fixtures().into_iter().map(|(_, bytes)| bytes).chain(more) {
+        match migrate(&bytes) {
+            Migration::Migrated(done) => {
+                let Some(side) = done.side else { continue };
+                let written = read::to_canonical_vec(&side).unwrap();
+                assert_eq!(read::from_slice::<SideRecord>(&written).unwrap(), side);
+            }
+            Migration::Quarantined(held) => {
+                let written = read::to_canonical_vec(&*held).unwrap();
+                assert_eq!(read::from_slice::<Quarantined>(&written).unwrap(), *held);
+                assert_eq!(migrate(&held.original).quarantined().map(|again| &again.reason), Some(&held.reason));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_original_that_is_no_hex_is_refused_by_its_place() {
+    let held = |text: &str| {
+        json!({"schemaVersion": "1.0.0", "reason": {"reason": "not_json"}, "secrets": {"state": "unchecked"},
+            "notes": [], "original": {"encoding": "hex", "text": text}})
+    };
+    assert_eq!(read::from_value::<Quarantined>(held("ff0a")).unwrap().original, [255, 10]);
+    for bad in ["f", "fF", "zz"] {
+        let faults = read::from_value::<Quarantined>(held(bad)).unwrap_err();
+        assert_eq!(faults.iter().next().unwrap().pointer.as_str(), "/original/text", "{bad}");
+    }
+}
+
+#[test]
+fn completed_without_data_stays_completed_and_says_so() {
+    for name in ["L04-plan-null-data", "L18-old-format"] {
+        let job = migrated(fixture(name)).job;
+        let result = job.result.unwrap();
+        assert_eq!((job.status, job.error, result.success), (JobStatus::Completed, None, false), "{name}");
+        assert!(result.data.is_empty() && result.error.is_some(), "{name}");
+    }
 }
 
 #[test]
