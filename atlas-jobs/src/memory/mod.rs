@@ -78,7 +78,12 @@ impl JobStore for MemoryJobs {
     }
 
     async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
-        kernel::exchange(&mut self.lock().rows, exchange)
+        let gives_back = exchange.gives_back();
+        let exchanged = kernel::exchange(&mut self.lock().rows, exchange)?;
+        if gives_back {
+            self.shared.waker.wake();
+        }
+        Ok(exchanged)
     }
 
     async fn command(

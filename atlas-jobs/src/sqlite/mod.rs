@@ -252,7 +252,13 @@ impl JobStore for SqliteJobs {
     }
 
     async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
-        self.writer("exchange")?.call("exchange", move |rows, _| kernel::exchange(rows, exchange)).await
+        let gives_back = exchange.gives_back();
+        let call = move |rows: &mut rows::SqliteRows<'_>, _: &mut _| kernel::exchange(rows, exchange);
+        let exchanged = self.writer("exchange")?.call("exchange", call).await?;
+        if gives_back {
+            self.waker.wake();
+        }
+        Ok(exchanged)
     }
 
     async fn command(

@@ -56,6 +56,12 @@ impl Exchange {
         self
     }
 
+    /// Whether it may put jobs back into their queues, which others may wait for.
+    pub(crate) fn gives_back(&self) -> bool {
+        self.reconcile
+            || self.acks.iter().any(|ack| matches!(ack.action, AckAction::Release { delay } if delay.is_zero()))
+    }
+
     /// After a lost reply.
     #[must_use]
     pub const fn with_reconcile(mut self, reconcile: bool) -> Self {

@@ -5,7 +5,7 @@ use super::handler::JobHandler;
 use crate::clock::{Clock, SystemClock};
 use crate::random::{NoEntropy, Random};
 use crate::retry::RetryPolicy;
-use crate::store::{JobStore, MAX_PAGE};
+use crate::store::{JobStore, MAX_PAGE, Wakeups};
 use atlas_schema::{JobKind, QueueName, WorkerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,6 +53,7 @@ pub struct WorkerBuilder {
     patience: Duration,
     retry: RetryPolicy,
     stop_when_drained: bool,
+    wakeups: Vec<Wakeups>,
 }
 
 impl WorkerBuilder {
@@ -72,6 +73,7 @@ impl WorkerBuilder {
             patience: Duration::from_mins(5),
             retry: RetryPolicy::default(),
             stop_when_drained: false,
+            wakeups: Vec::new(),
         }
     }
 
@@ -112,7 +114,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// How often it looks for work without a hint. Default 1 s.
+    /// How often it looks for work without a hint, up to a quarter sooner at random. Default 1 s.
     #[must_use]
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll = interval;
@@ -144,6 +146,14 @@ impl WorkerBuilder {
     #[must_use]
     pub const fn stop_when_drained(mut self, stop: bool) -> Self {
         self.stop_when_drained = stop;
+        self
+    }
+
+    /// Looks for work at these hints too, beside the store's own: a host's own [`Waker`](crate::store::Waker) may follow a
+    /// message queue or a signal. A hint that is lost or doubled does no harm.
+    #[must_use]
+    pub fn wakeups(mut self, wakeups: Wakeups) -> Self {
+        self.wakeups.push(wakeups);
         self
     }
 
@@ -210,6 +220,7 @@ impl WorkerBuilder {
             patience: self.patience,
             retry: self.retry,
             stop_when_drained: self.stop_when_drained,
+            wakeups: self.wakeups,
             beat: AtomicU64::new(0),
         })
     }

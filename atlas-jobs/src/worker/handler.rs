@@ -20,8 +20,13 @@ use std::time::Duration;
 ///   for which [`JobContext::fencing_key`] names the attempt.
 /// - **Cancellation is asked for.** Watch [`JobContext::cancelled`]; a handler that returns after it fired counts as
 ///   cancelled unless it returns a result. One that does not return is dropped once its lease or time is over.
-/// - **Panics are caught** and count as a failure of category `internal` that may be tried again.
+/// - **Panics are caught** and count as a failure of category `internal` that may be tried again, also those of a drop.
+///   A panic during a panic ends the process, as everywhere in Rust; others take over its jobs.
 /// - **It may be dropped** at any await point, on timeout and shutdown.
+/// - **It yields.** One that blocks its thread can't be stopped: a second after its time is over the worker records its
+///   end and its slot stays taken until it returns; a shutdown leaves it behind, and its job goes to others once the
+///   lease is over. Put blocking work into `tokio::task::spawn_blocking`. On a runtime of one thread it also stops the
+///   heartbeats: the leases end by silence, and what it records later is lost.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait JobHandler: fmt::Debug + Send + Sync + 'static {

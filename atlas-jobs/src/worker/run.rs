@@ -1,318 +1,290 @@
-//! The worker's loop.
+//! The worker's loop: waits for what happens first, and sees to it.
+//!
+//! It decides nothing by itself: [`plan`](super::plan) says when to make a round trip, `attempt` what an end means. One
+//! exchange and one sweep may be under way while slots start and end jobs.
 
-use super::attempt::{End, Stop, attempt, limit, outcome};
-use super::context::{JobContext, ProgressSlot};
+use super::attempt::{End, Stop, outcome};
+use super::plan::{self, Pace};
+use super::slots::{Joined, Slots};
+use super::trip::{Answer, Outgoing, Trip, Waiting};
 use super::{Worker, WorkerError, WorkerReport};
 use crate::error::{Kind, StoreError};
 use crate::retry::RetryPolicy;
-use crate::state::{Reject, Retry};
-use crate::store::{
-    Ack, AckAction, AckOutcome, Claim, Exchange, Exchanged, Held, HeldOutcome, Scope, SweepOptions, Wakeups,
-};
-use atlas_schema::{ErrorCategory, JobError, JobId, JobRecord, JobStatus};
-use std::collections::HashMap;
+use crate::store::{Ack, Scope, SweepOptions, Swept, Wakeups};
+use atlas_schema::JobStatus;
+use futures_util::future::select_all;
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 /// Between two failed round trips.
 const STORE_BACKOFF: RetryPolicy = RetryPolicy::new(Duration::from_millis(50), Duration::from_secs(5));
-/// Between a handler's cancel token and its being dropped, on shutdown.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Between a handler's cancel token and its being dropped, on shutdown; and how long a dropped one may take to end.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What stands for never where the clock can't count so far: 30 years.
 const NEVER: Duration = Duration::from_hours(30 * 365 * 24);
 
-struct Running {
-    job: JobId,
-    epoch: u64,
-    attempt: u32,
-    stop: Stop,
-    cancel: CancellationToken,
-    progress: ProgressSlot,
-    abort: AbortHandle,
-}
-
-/// A shutdown under way: first the grace, then the tokens fire, then handlers are dropped, then the store is given up.
+/// A shutdown under way: first the grace, then the tokens fire, then handlers are dropped, then those that did not end
+/// are given up, and the store too.
 #[derive(Clone, Copy)]
-struct Stopping {
+pub(super) struct Stopping {
     step: u32,
     next: Instant,
 }
 
-struct Loop<'w> {
-    worker: &'w Worker,
-    tasks: JoinSet<End>,
-    running: HashMap<Id, Running>,
-    acks: Vec<Ack>,
+pub(super) struct Loop<'w> {
+    pub(super) worker: &'w Worker,
+    pub(super) start: Instant,
+    pub(super) slots: Slots,
+    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) acks: VecDeque<Outgoing>,
+    pub(super) pace: Pace,
+    pub(super) trip: Option<Trip>,
+    pub(super) reconcile: bool,
+    pub(super) hungry: bool,
+    pub(super) strict: bool,
+    pub(super) next_heartbeat: Instant,
+    pub(super) report: WorkerReport,
+    pub(super) stopping: Option<Stopping>,
+    sweep: Option<Sweep>,
     shutdown: CancellationToken,
-    stopping: Option<Stopping>,
-    reconcile: bool,
-    hungry: bool,
+    wakeups: Vec<Wakeups>,
     failures: u32,
     failing_since: Option<Instant>,
-    next_heartbeat: Instant,
+    backoff: Option<Instant>,
     next_poll: Instant,
     next_sweep: Instant,
-    report: WorkerReport,
+}
+
+/// A sweep under way.
+type Sweep = Pin<Box<dyn Future<Output = Result<Swept, StoreError>> + Send>>;
+
+/// What happened first.
+enum Event {
+    Ended(Joined),
+    Answer(Answer),
+    Swept(Result<Swept, StoreError>),
+    Shutdown,
+    Hint,
+    Time,
 }
 
 pub(super) async fn run(worker: &Worker, shutdown: CancellationToken) -> Result<WorkerReport, WorkerError> {
     let now = Instant::now();
     let mut state = Loop {
         worker,
-        tasks: JoinSet::new(),
-        running: HashMap::new(),
-        acks: Vec::new(),
-        shutdown,
-        stopping: None,
+        start: now,
+        slots: Slots::default(),
+        waiting: VecDeque::new(),
+        acks: VecDeque::new(),
+        pace: Pace::default(),
+        trip: None,
         // What an earlier run left behind would be kept alive by this one's beats.
         reconcile: worker.beat.load(Ordering::Relaxed) > 0,
         hungry: true,
+        strict: worker.store.capabilities().strict_order,
+        next_heartbeat: later(worker.heartbeat),
+        report: WorkerReport::default(),
+        stopping: None,
+        sweep: None,
+        shutdown,
+        wakeups: worker.store.wakeups().into_iter().chain(worker.wakeups.iter().cloned()).collect(),
         failures: 0,
         failing_since: None,
-        next_heartbeat: later(worker.heartbeat),
+        backoff: None,
         next_poll: later(worker.poll),
         next_sweep: now,
-        report: WorkerReport::default(),
     };
     let span = tracing::info_span!("worker", id = %worker.id);
     let result = state.work().instrument(span).await;
-    // Dropped handlers hold nothing of ours: their leases end by silence.
-    state.tasks.shutdown().await;
-    result.map(|()| state.report)
+    let Loop { slots, report, .. } = state;
+    slots.close().await;
+    result.map(|()| report)
 }
 
 impl Loop<'_> {
     async fn work(&mut self) -> Result<(), WorkerError> {
-        let mut wakeups = self.worker.store.wakeups();
-        let shutdown = self.shutdown.clone();
         loop {
-            match self.stopping {
-                None if shutdown.is_cancelled() => {
-                    self.stopping = Some(Stopping { step: 0, next: later(self.worker.grace) });
-                }
-                // Here and not only below: a store that keeps failing never gets so far.
-                Some(stopping) if Instant::now() >= stopping.next => self.stop_harder(stopping),
-                _ => {}
-            }
-            while let Some(ended) = self.tasks.try_join_next_with_id() {
+            while let Some(ended) = self.slots.try_next() {
                 self.ended(ended);
             }
-            if self.round_trip().await? {
-                continue;
-            }
-            if self.stopping.is_some() && self.idle() {
+            self.on_time()?;
+            self.fill();
+            let flush = if self.may_set_out() { self.set_out() } else { None };
+            if self.may_set_out() && (self.stopping.is_some() && self.idle() || self.drained().await?) {
                 return Ok(());
             }
-            if self.drained().await? {
-                return Ok(());
-            }
-            let slots = self.running.len() < self.worker.concurrency && self.stopping.is_none();
-            tokio::select! {
-                biased;
-                Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
-                    self.ended(ended);
+            let wake = self.wake_at(flush);
+            match self.event(wake).await {
+                Event::Ended(ended) => self.ended(ended),
+                Event::Answer(answer) => {
+                    self.trip = None;
+                    self.answered(answer).or_else(|error| self.failed(error))?;
                 }
-                () = shutdown.cancelled(), if self.stopping.is_none() => {}
-                () = until(self.stopping.map(|stopping| stopping.next)) => {}
-                () = hint(&mut wakeups), if slots => self.hungry = true,
-                () = sleep_until(self.next_poll), if slots => {
-                    self.hungry = true;
-                    self.next_poll = later(self.worker.poll);
+                Event::Swept(swept) => {
+                    self.sweep = None;
+                    self.swept(swept)?;
                 }
-                () = sleep_until(self.next_heartbeat) => {}
-                () = sleep_until(self.next_sweep) => self.sweep().await?,
-            }
-        }
-    }
-
-    /// Hands in and takes, if there is anything to hand in, to take or to say. True if there is more at once.
-    async fn round_trip(&mut self) -> Result<bool, WorkerError> {
-        let free = self.worker.concurrency.saturating_sub(self.running.len());
-        let wanted = if self.stopping.is_some() || !self.hungry { 0 } else { free };
-        let due = Instant::now() >= self.next_heartbeat;
-        if due {
-            self.next_heartbeat = later(self.worker.heartbeat);
-        }
-        // Without leases there is nothing to keep alive.
-        let heartbeat = due && !self.running.is_empty();
-        // A failed round trip is made up for at once: by the next heartbeat the lease may be over.
-        if wanted == 0 && !heartbeat && self.acks.is_empty() && !self.reconcile {
-            return Ok(false);
-        }
-        let now = self.worker.clock.now();
-        let beat = self.worker.beat.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut exchange = Exchange::new(self.worker.id.clone(), beat, self.worker.lease, now)
-            .with_acks(self.acks.clone())
-            .with_reconcile(self.reconcile);
-        // Reconciling needs to know everything that is held; else it is said once per heartbeat.
-        if heartbeat || self.reconcile {
-            exchange.held = self.running.values().map(held).collect();
-        }
-        if wanted > 0 {
-            let kinds = self.worker.handlers.keys().cloned().collect();
-            exchange.claim = Some(Claim { queues: self.worker.queues.clone(), kinds, limit: wanted });
-        }
-        let asked = exchange.held.clone();
-        match self.worker.store.exchange(exchange).await {
-            Ok(exchanged) => {
-                self.failures = 0;
-                self.failing_since = None;
-                self.reconcile = false;
-                if wanted > 0 {
-                    self.hungry = exchanged.claimed.len() == wanted;
-                    self.next_poll = later(self.worker.poll);
+                Event::Shutdown => {
+                    self.stopping = Some(Stopping { step: 0, next: later(self.worker.grace) });
+                    self.backoff = None;
                 }
-                self.settle(exchanged, &asked);
-                Ok(!self.acks.is_empty())
-            }
-            Err(error) => {
-                // Whether the call had an effect is unknown: outcomes are handed in again, unknown leases given back.
-                self.reconcile = true;
-                for Held { job, epoch, progress } in asked {
-                    let running = self.running.values().find(|running| running.job == job && running.epoch == epoch);
-                    if let Some((running, progress)) = running.zip(progress) {
-                        running.progress.put_back(progress);
-                    }
-                }
-                self.wait_out(error).await?;
-                Ok(true)
+                Event::Hint => self.hungry = true,
+                Event::Time => {}
             }
         }
     }
 
-    fn settle(&mut self, exchanged: Exchanged, asked: &[Held]) {
-        let acks = std::mem::take(&mut self.acks);
-        for (ack, outcome) in acks.into_iter().zip(exchanged.acks) {
-            self.count(&ack, outcome);
+    async fn event(&mut self, wake: Instant) -> Event {
+        let Self { slots, trip, sweep, shutdown, wakeups, stopping, .. } = self;
+        tokio::select! {
+            biased;
+            ended = slots.next() => Event::Ended(ended),
+            answer = pending_or(trip.as_mut()) => Event::Answer(answer),
+            swept = pending_or(sweep.as_mut()) => Event::Swept(swept),
+            () = shutdown.cancelled(), if stopping.is_none() => Event::Shutdown,
+            () = hint(wakeups), if stopping.is_none() => Event::Hint,
+            () = sleep_until(wake) => Event::Time,
         }
-        for (Held { job, epoch, .. }, outcome) in asked.iter().zip(exchanged.held) {
-            let running = self.running.values_mut().find(|running| running.job == *job && running.epoch == *epoch);
-            match (running, outcome) {
-                (Some(running), HeldOutcome::CancelRequested(_)) => {
-                    running.stop = Stop::Cancel;
-                    running.cancel.cancel();
+    }
+
+    /// Whether no exchange is under way and none is put off.
+    fn may_set_out(&self) -> bool {
+        self.trip.is_none() && self.backoff.is_none()
+    }
+
+    /// The next moment at which something is due.
+    fn wake_at(&self, flush: Option<Instant>) -> Instant {
+        let calm = self.backoff.is_none();
+        let stopping = self.stopping.map(|stopping| stopping.next);
+        let oldest = self.waiting.front().map(|waiting| self.stale_at(waiting));
+        let due = [
+            flush,
+            self.backoff,
+            stopping,
+            oldest,
+            self.slots.next_overrun(),
+            // These lead to calls of the store, of which each kind has one under way at a time.
+            Some(self.next_heartbeat).filter(|_| calm && self.trip.is_none()),
+            Some(self.next_poll).filter(|_| calm && self.stopping.is_none()),
+            Some(self.next_sweep).filter(|_| calm && self.sweep.is_none()),
+        ];
+        due.into_iter().flatten().min().unwrap_or_else(|| later(NEVER))
+    }
+
+    /// What is due by the clock.
+    fn on_time(&mut self) -> Result<(), WorkerError> {
+        let now = Instant::now();
+        if self.stopping.is_none() && self.shutdown.is_cancelled() {
+            self.stopping = Some(Stopping { step: 0, next: later(self.worker.grace) });
+        }
+        if self.backoff.is_some_and(|at| at <= now) {
+            self.backoff = None;
+        }
+        if let Some(stopping) = self.stopping.filter(|stopping| stopping.next <= now) {
+            self.stop_harder(stopping)?;
+        }
+        for ((job, epoch), running) in self.slots.give_up_overrun(now) {
+            let random = self.worker.random.u64();
+            let action = outcome(End::TimedOut, running.stop, running.attempt, &self.worker.retry, random);
+            self.hand_in(Ack { job, epoch, action }, true);
+        }
+        if self.next_poll <= now {
+            self.hungry = true;
+            self.poll_later();
+        }
+        if self.next_sweep <= now && self.sweep.is_none() && self.backoff.is_none() {
+            // Half a lease: whoever falls silent is seen at its last beat and again when its lease is over.
+            self.next_sweep = later(self.worker.lease / 2);
+            let (store, options) = (Arc::clone(&self.worker.store), SweepOptions::new(self.worker.clock.now()));
+            self.sweep = Some(Box::pin(async move { store.sweep(options).await }));
+        }
+        Ok(())
+    }
+
+    /// Gives back what waited too long, and starts what waits while slots are free.
+    fn fill(&mut self) {
+        let now = Instant::now();
+        while let Some(waiting) = self.waiting.front() {
+            let back = self.stopping.is_some() || self.stale_at(waiting) <= now;
+            if !back && self.slots.taken() >= self.worker.concurrency {
+                break;
+            }
+            let Some(Waiting { record, .. }) = self.waiting.pop_front() else { break };
+            let clock = self.worker.clock.now().wall;
+            match self.worker.handlers.get(&record.kind) {
+                // The store gave what was not asked for: back with it, and others may do better.
+                None => self.give_back(&record, self.worker.poll),
+                // What is past its deadline is for the sweeper.
+                Some(_) if back || record.deadline.is_some_and(|deadline| deadline <= clock) => {
+                    self.give_back(&record, Duration::ZERO);
                 }
-                (Some(running), HeldOutcome::Lost { .. }) => {
-                    running.cancel.cancel();
-                    running.abort.abort();
-                    let id = running.abort.id();
-                    self.running.remove(&id);
-                    self.report.lost += 1;
-                }
-                (_, HeldOutcome::Continue) | (None, _) => {}
+                Some(handler) => self.slots.start(record, Arc::clone(handler), clock),
             }
         }
-        for record in exchanged.claimed {
-            self.start(record);
-        }
     }
 
-    fn start(&mut self, record: JobRecord) {
-        let (job, epoch) = (record.id, record.epoch);
-        let Some(handler) = self.worker.handlers.get(&record.kind) else {
-            // The store gave what was not asked for: back with it, and others may do better.
-            self.acks.push(Ack { job, epoch, action: AckAction::Release { delay: self.worker.poll } });
-            return;
-        };
-        let limit = limit(&record, self.worker.clock.now().wall);
-        let attempt_number = record.attempt;
-        let span =
-            tracing::info_span!("job", id = %job, kind = %record.kind, epoch, correlation_id = %record.correlation_id);
-        let cancel = CancellationToken::new();
-        let context = JobContext::new(record, cancel.clone());
-        let progress = context.progress_slot();
-        let abort = self.tasks.spawn(attempt(Arc::clone(handler), context, limit).instrument(span));
-        let running = Running { job, epoch, attempt: attempt_number, stop: Stop::No, cancel, progress, abort };
-        self.running.insert(running.abort.id(), running);
+    fn stale_at(&self, waiting: &Waiting) -> Instant {
+        let at = plan::stale_at(self.since_start(waiting.since), self.worker.lease);
+        self.start.checked_add(at).unwrap_or_else(|| later(NEVER))
     }
 
-    fn ended(&mut self, ended: Result<(Id, End), JoinError>) {
-        let (id, end) = match ended {
-            Ok((id, end)) => (id, end),
-            Err(error) => (error.id(), End::Panicked),
-        };
+    fn ended(&mut self, ended: Joined) {
         // Not there: its lease was lost, and nobody wants its outcome.
-        let Some(running) = self.running.remove(&id) else { return };
-        // Its siblings are woken by their own tokens; this one tells whatever the handler left behind.
-        running.cancel.cancel();
+        let Some(((job, epoch), running, end)) = self.slots.ended(ended) else { return };
+        self.pace.ended(self.since_start(Instant::now()), running.began.elapsed());
         if matches!(end, End::Panicked) && running.stop == Stop::No {
             self.report.panicked += 1;
         }
         let random = self.worker.random.u64();
         let action = outcome(end, running.stop, running.attempt, &self.worker.retry, random);
-        self.acks.push(Ack { job: running.job, epoch: running.epoch, action });
-    }
-
-    fn count(&mut self, ack: &Ack, outcome: AckOutcome) {
-        let report = &mut self.report;
-        match outcome {
-            AckOutcome::Applied { status, .. } => match (&ack.action, status) {
-                (AckAction::Release { .. }, JobStatus::Pending) => report.released += 1,
-                (_, JobStatus::Pending) => report.retried += 1,
-                (_, JobStatus::Completed) => report.completed += 1,
-                (_, JobStatus::Cancelled) => report.cancelled += 1,
-                _ => report.failed += 1,
-            },
-            AckOutcome::Repeated => report.completed += 1,
-            AckOutcome::Lost { .. } | AckOutcome::NotFound => report.lost += 1,
-            AckOutcome::Refused(reject) => {
-                let failed = matches!(ack.action, AckAction::Fail { .. });
-                tracing::warn!(job = %ack.job, %reject, "the store refused an outcome");
-                if failed {
-                    report.lost += 1;
-                } else {
-                    self.acks.push(refused(ack, &reject));
-                }
-            }
-        }
+        self.hand_in(Ack { job, epoch, action }, true);
     }
 
     /// The next step of a shutdown: first the tokens fire, then the handlers are dropped and their jobs handed back.
-    fn stop_harder(&mut self, stopping: Stopping) {
-        for running in self.running.values_mut() {
-            running.cancel.cancel();
-            if running.stop == Stop::No {
-                running.stop = Stop::Shutdown;
-            }
-            if stopping.step > 0 {
-                running.abort.abort();
+    fn stop_harder(&mut self, stopping: Stopping) -> Result<(), WorkerError> {
+        self.slots.stop(stopping.step > 0);
+        self.stopping = Some(Stopping { step: stopping.step.saturating_add(1), next: later(LAST_WORDS) });
+        self.backoff = None;
+        if stopping.step > 1 {
+            // They still run, so their leases are not given back: they end by silence once this worker is gone.
+            self.slots.give_up_all();
+            if stopping.step > 2 && self.trip.is_some() {
+                let source = "no answer by the end of the shutdown";
+                return Err(StoreError::new(Kind::Unavailable, "job", "exchange").with_source(source).into());
             }
         }
-        self.stopping = Some(Stopping { step: stopping.step.saturating_add(1), next: later(LAST_WORDS) });
+        Ok(())
     }
 
-    /// Whether nothing runs and nothing is to be handed in.
+    /// Whether nothing runs, nothing waits and nothing is to be handed in.
     fn idle(&self) -> bool {
-        self.running.is_empty() && self.acks.is_empty()
+        self.trip.is_none() && self.slots.is_quiet() && self.waiting.is_empty() && self.acks.is_empty()
     }
 
-    async fn sweep(&mut self) -> Result<(), WorkerError> {
-        // Half a lease: whoever falls silent is seen at its last beat and again when its lease is over.
-        self.next_sweep = later(self.worker.lease / 2);
-        match self.worker.store.sweep(SweepOptions::new(self.worker.clock.now())).await {
+    fn swept(&mut self, swept: Result<Swept, StoreError>) -> Result<(), WorkerError> {
+        match swept {
             Ok(swept) => {
                 self.report.recovered += u64::try_from(swept.expired).unwrap_or(0);
-                if swept.expired > 0 {
-                    self.hungry = true;
-                }
+                self.hungry |= swept.expired > 0;
                 if swept.more {
                     self.next_sweep = Instant::now();
                 }
                 Ok(())
             }
-            Err(error) => self.wait_out(error).await,
+            Err(error) => self.failed(error),
         }
     }
 
     /// Whether there is nothing left to do, if that is to be the end.
     async fn drained(&mut self) -> Result<bool, WorkerError> {
-        if !self.worker.stop_when_drained || self.hungry || !self.idle() {
+        if !self.worker.stop_when_drained || self.hungry || !self.idle() || self.stopping.is_some() {
             return Ok(false);
         }
         for queue in &self.worker.queues {
@@ -324,17 +296,27 @@ impl Loop<'_> {
                         return Ok(false);
                     }
                 }
-                Err(error) => {
-                    self.wait_out(error).await?;
-                    return Ok(false);
-                }
+                Err(error) => return self.failed(error).map(|()| false),
             }
         }
         Ok(true)
     }
 
-    /// Waits after a failure that may pass; gives up on others, and when patience or a shutdown ends.
-    async fn wait_out(&mut self, error: StoreError) -> Result<(), WorkerError> {
+    pub(super) fn recovered_from_failure(&mut self) {
+        self.failures = 0;
+        self.failing_since = None;
+    }
+
+    pub(super) fn poll_later(&mut self) {
+        self.next_poll = later(plan::jittered(self.worker.poll, self.worker.random.u64()));
+    }
+
+    pub(super) fn since_start(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.start)
+    }
+
+    /// Backs off after a failure that may pass; gives up on others, and when patience or a shutdown ends.
+    fn failed(&mut self, error: StoreError) -> Result<(), WorkerError> {
         let since = *self.failing_since.get_or_insert_with(Instant::now);
         let passing = error.is_retryable() || error.kind() == Kind::Conflict;
         // The last step of a shutdown but one has dropped the handlers: there was time to hand back their jobs.
@@ -351,42 +333,31 @@ impl Loop<'_> {
         let own = STORE_BACKOFF.delay(self.failures, self.worker.random.u64());
         let wait = error.retry_after().unwrap_or(own);
         tracing::warn!(%error, ?wait, "the job store failed; trying again");
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = self.shutdown.cancelled(), if self.stopping.is_none() => {}
-            () = until(self.stopping.map(|stopping| stopping.next)) => {}
-        }
+        self.backoff = Some(later(wait));
         Ok(())
     }
 }
 
 /// So long from now.
-fn later(by: Duration) -> Instant {
+pub(super) fn later(by: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(by).unwrap_or_else(|| now + NEVER)
 }
 
-fn held(running: &Running) -> Held {
-    Held { job: running.job, epoch: running.epoch, progress: running.progress.take() }
-}
-
-/// A failure in place of an outcome that the store does not take.
-fn refused(ack: &Ack, reject: &Reject) -> Ack {
-    let error =
-        JobError { category: ErrorCategory::InvalidInput, message: format!("the outcome was refused: {reject}") };
-    Ack { job: ack.job, epoch: ack.epoch, action: AckAction::Fail { error, retry: Retry::Never } }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
+async fn pending_or<F: Future + Unpin>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
         None => std::future::pending().await,
     }
 }
 
-async fn hint(wakeups: &mut Option<Wakeups>) {
+/// The next hint of any source.
+async fn hint(wakeups: &mut [Wakeups]) {
     match wakeups {
-        Some(wakeups) => wakeups.next().await,
-        None => std::future::pending().await,
+        [] => std::future::pending().await,
+        [only] => only.next().await,
+        several => {
+            select_all(several.iter_mut().map(|wakeups| Box::pin(wakeups.next()))).await;
+        }
     }
 }

@@ -9,6 +9,7 @@ mod flaky;
 mod manager;
 mod model;
 mod pieces;
+mod prefetch;
 mod state;
 mod stores;
 mod weak_spots;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Both clocks follow tokio's, so that a paused test is exact.
 #[derive(Debug)]
-struct TokioClock(tokio::time::Instant);
+pub(crate) struct TokioClock(tokio::time::Instant);
 
 impl Clock for TokioClock {
     fn now(&self) -> Moment {
@@ -26,29 +26,29 @@ impl Clock for TokioClock {
     }
 }
 
-struct Host {
-    store: Arc<dyn JobStore>,
-    clock: Arc<TokioClock>,
-    jobs: JobManager,
+pub(crate) struct Host {
+    pub(crate) store: Arc<dyn JobStore>,
+    pub(crate) clock: Arc<TokioClock>,
+    pub(crate) jobs: JobManager,
 }
 
-fn kind() -> JobKind {
+pub(crate) fn kind() -> JobKind {
     JobKind::new("k").unwrap()
 }
 
-fn spec() -> JobSpec {
+pub(crate) fn spec() -> JobSpec {
     JobSpec::new(kind(), &7).unwrap()
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let store: Arc<dyn JobStore> = Arc::new(MemoryJobs::new(Stage::Dev));
         let clock = Arc::new(TokioClock(tokio::time::Instant::now()));
         let jobs = JobManager::with_parts(store.clone(), clock.clone(), Arc::new(Random::seeded(1)));
         Self { store, clock, jobs }
     }
 
-    fn worker(&self, handler: impl JobHandler) -> WorkerBuilder {
+    pub(crate) fn worker(&self, handler: impl JobHandler) -> WorkerBuilder {
         let retry = RetryPolicy::new(Duration::from_secs(1), Duration::from_secs(1));
         Worker::builder(self.store.clone())
             .handler(kind(), Arc::new(handler))
@@ -57,21 +57,21 @@ impl Host {
             .lease(Duration::from_secs(3))
     }
 
-    async fn drain(&self, handler: impl JobHandler) -> WorkerReport {
+    pub(crate) async fn drain(&self, handler: impl JobHandler) -> WorkerReport {
         let worker = self.worker(handler).stop_when_drained(true).build().unwrap();
         worker.run(CancellationToken::new()).await.unwrap()
     }
 
-    async fn add(&self, spec: JobSpec) -> JobId {
+    pub(crate) async fn add(&self, spec: JobSpec) -> JobId {
         self.jobs.enqueue(spec).await.unwrap().id()
     }
 
-    async fn job(&self, id: JobId) -> JobRecord {
+    pub(crate) async fn job(&self, id: JobId) -> JobRecord {
         self.jobs.get(id).await.unwrap().unwrap()
     }
 }
 
-fn start(worker: Worker) -> (CancellationToken, JoinHandle<WorkerReport>) {
+pub(crate) fn start(worker: Worker) -> (CancellationToken, JoinHandle<WorkerReport>) {
     let stop = CancellationToken::new();
     let token = stop.clone();
     (stop, tokio::spawn(async move { worker.run(token).await.unwrap() }))
