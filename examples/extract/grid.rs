@@ -1,4 +1,4 @@
-//! Data that is a table, shown as one: a line per row or record, with a word on the evidence of all its cells.
+//! Data that is a table, shown as one: a line per row or record, with a word on the evidence of all its values.
 
 use crate::{outcome, plain};
 use atlas_schema::{ExtractionResult, JsonPointer};
@@ -14,6 +14,8 @@ const CELL: usize = 120;
 /// Cells in rows, and where they stand in the result.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Grid {
+    /// What the record says beside its table.
+    title: Vec<String>,
     header: Vec<String>,
     rows: Vec<Vec<String>>,
     /// The values in it, by the pointers they stand at or below.
@@ -38,7 +40,10 @@ pub(crate) fn find(result: &ExtractionResult) -> Vec<Grid> {
                 let head = head.filter(|(_, cells)| cells.len() == width);
                 let mut places = vec![at.key(name)];
                 places.extend(head.iter().map(|(name, _)| at.key(name)));
-                Grid { header: head.map(|(_, cells)| cells).unwrap_or_default(), rows, at: places }
+                let singles = fields.iter().filter(|(_, value)| is_single(value) && !value.is_null());
+                places.extend(singles.clone().map(|(name, _)| at.key(name)));
+                let title = singles.map(|(name, value)| format!("{}: {}", plain::line(name), text(value))).collect();
+                Grid { title, header: head.map(|(_, cells)| cells).unwrap_or_default(), rows, at: places }
             })
         })
         .collect()
@@ -71,6 +76,7 @@ fn records(data: &[Value]) -> Grid {
     }
     let cells = |record: &Value| names.iter().map(|name| record.get(name).map(text).unwrap_or_default()).collect();
     Grid {
+        title: Vec::new(),
         header: names.iter().map(|name| plain::line(name)).collect(),
         rows: data.iter().map(cells).collect(),
         at: vec![JsonPointer::root()],
@@ -87,7 +93,7 @@ impl Grid {
     /// As text, for that many columns: ruled, or in a narrow terminal with bars between the cells.
     pub(crate) fn render(&self, width: Option<u16>) -> String {
         let shown = &self.rows[..self.rows.len().min(ROWS)];
-        let mut out = if let Some(width) = width {
+        let table = if let Some(width) = width {
             let mut table = Table::new();
             table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
@@ -100,6 +106,7 @@ impl Grid {
             let head = Some(&self.header).filter(|header| !header.is_empty());
             head.into_iter().chain(shown).map(|cells| cells.join(" | ")).collect::<Vec<_>>().join("\n")
         };
+        let mut out = self.title.iter().map(String::as_str).chain([table.as_str()]).collect::<Vec<_>>().join("\n");
         if let Some(more) = self.rows.len().checked_sub(ROWS).filter(|more| *more > 0) {
             let _ = write!(out, "\n{more} more rows (all with --format json)");
         }
@@ -117,7 +124,7 @@ impl Grid {
             visible += usize::from(evidence.iter().any(|evidence| evidence.verified.visible));
         }
         format!(
-            "{cells} cells: {source} stand in their source, {visible} in visible text (quotes with --format html or json)"
+            "{cells} values: {source} stand in their source, {visible} in visible text (quotes with --format html or json)"
         )
     }
 }
@@ -137,9 +144,9 @@ mod tests {
             result(json!([{"caption": "Fares", "header": ["Class", "Fare"], "rows": [["First", 9.5], ["Deck"]]}]));
         let grids = find(&result);
         assert_eq!(grids.len(), 1);
-        assert_eq!(grids[0].render(None), "Class | Fare\nFirst | 9.5\nDeck");
+        assert_eq!(grids[0].render(None), "caption: Fares\nClass | Fare\nFirst | 9.5\nDeck");
         let holds = |pointer: &str| grids[0].holds(&JsonPointer::parse(pointer).expect("a pointer"));
-        assert!(holds("/0/rows/1/0") && holds("/0/header/1") && !holds("/0/caption") && !holds("/0/rowsets/1"));
+        assert!(holds("/0/rows/1/0") && holds("/0/header/1") && holds("/0/caption") && !holds("/0/rowsets/1"));
     }
 
     #[test]

@@ -39,9 +39,10 @@ pub(crate) fn render(done: &[Done], width: Option<u16>) -> String {
                 let _ = writeln!(out, "{}", grid.render((width >= NARROW).then_some(width)));
                 let _ = writeln!(out, "  {}", grid.evidence(result));
             }
-            for warning in &result.warnings {
+            // What a partial record lacks is said in one line below.
+            for warning in result.warnings.iter().filter(|warning| warning.code != "required_missing") {
                 let at = warning.pointer.as_ref().map(|pointer| format!(" at {pointer}")).unwrap_or_default();
-                let _ = writeln!(out, "  note{}: {}", plain::line(&at), plain::line(&warning.message));
+                let _ = writeln!(out, "  {}: {}", plain::line(&format!("note{at}")), plain::line(&warning.message));
             }
         }
         if let Some(problem) = page.problem().map(str::to_owned).or_else(|| page.lack()) {
