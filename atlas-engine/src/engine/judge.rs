@@ -83,6 +83,17 @@ fn based(mut evidence: Evidence, at: &JsonPointer) -> Evidence {
     evidence
 }
 
+/// The pointer, or of one too long for a record its nearest container: a warning that points near is better than one
+/// that points nowhere.
+fn nearest(mut pointer: String) -> Option<JsonPointer> {
+    loop {
+        if let Ok(short) = JsonPointer::parse(&pointer) {
+            return Some(short);
+        }
+        pointer.truncate(pointer.rfind('/')?);
+    }
+}
+
 type Proven = BTreeMap<JsonPointer, Vec<Evidence>>;
 
 /// One record with what stands of it, and whether a required field is missing; `None` if nothing stands.
@@ -122,22 +133,25 @@ fn record(
         }
     }
     let mut warn = |code: &str, pointer: &JsonPointer, message: &str| {
-        let pointer = JsonPointer::parse(&format!("/{index}{pointer}")).ok();
+        let pointer = nearest(format!("/{index}{pointer}"));
         warnings.push(Warning { code: code.into(), pointer, message: message.into() });
     };
     let mut unproven = Vec::new();
     leaves(&data, &JsonPointer::root(), &mut |pointer| {
-        if !proven.contains_key(pointer) {
-            unproven.push(pointer.clone());
+        // Evidence of a result is found by pointers of a bounded length.
+        let reachable = JsonPointer::parse(&format!("/{index}{pointer}")).is_ok();
+        if !reachable || !proven.contains_key(pointer) {
+            unproven.push((pointer.clone(), reachable));
         }
     });
-    for pointer in unproven.iter().rev() {
+    for (pointer, reachable) in unproven.iter().rev() {
         remove(&mut data, &mut proven, pointer);
-        warn(
-            "value_dropped_unverified",
-            pointer,
-            "the value's evidence does not stand in its source, so it was left out",
-        );
+        let message = if *reachable {
+            "the value's evidence does not stand in its source, so it was left out"
+        } else {
+            "the names on the way to the value are too long for a pointer, so it was left out"
+        };
+        warn("value_dropped_unverified", pointer, message);
     }
     // Dropping one value can break a rule on its container, so the check repeats; each round removes something.
     for _ in 0..16 {
@@ -185,8 +199,9 @@ fn leaves(value: &Value, at: &JsonPointer, each: &mut impl FnMut(&JsonPointer)) 
 
 /// Takes a value out, and its evidence; entries after it move up, and containers left empty go too.
 fn remove(data: &mut Value, proven: &mut Proven, pointer: &JsonPointer) {
-    let Some((above, last)) = pointer.as_str().rsplit_once('/') else { return };
-    let Ok(above) = JsonPointer::parse(above) else { return };
+    let Some((_, last)) = pointer.as_str().rsplit_once('/') else { return };
+    let parts: Vec<String> = pointer.parts().collect();
+    let above = parts.iter().take(parts.len() - 1).fold(JsonPointer::root(), |above, part| above.key(part));
     let emptied = match data.pointer_mut(above.as_str()) {
         Some(Value::Object(map)) => {
             map.remove(&last.replace("~1", "/").replace("~0", "~"));

@@ -251,3 +251,31 @@ fn every_builtin_schema_compiles() {
     }
     assert!(types::by_name("Recipe").is_none());
 }
+
+#[tokio::test]
+async fn a_warning_about_a_place_too_long_for_a_pointer_points_at_what_holds_it() {
+    let long = "n".repeat(1100);
+    let schema = json!({ "type": "object", "properties": { "name": { "type": "string" },
+        "more": { "type": "object", "additionalProperties": { "type": "string" } } } });
+    let claimed = json!({ "name": "Real", "more": { (long.as_str()): "Real" } });
+    let scripted = Scripted { name: "scripted", score: 50, draft: Ok((claimed, "Real")) };
+    let result = engine(vec![scripted])
+        .extract_page(&page("<p>Real text"), &ExtractionRequest::new(URL, schema.clone()))
+        .await
+        .unwrap();
+    assert_eq!(result.data, [json!({ "name": "Real" })]);
+    let pointers: Vec<_> = result.warnings.iter().map(|warning| warning.pointer.as_ref().unwrap().as_str()).collect();
+    assert_eq!(pointers, ["/0/more"]);
+}
+
+#[tokio::test]
+async fn a_value_whose_place_is_too_long_for_a_pointer_is_left_out_since_its_evidence_could_not_be_found() {
+    let long = "n".repeat(1023);
+    let schema = json!({ "title": "Recipe", "type": "object", "properties": { "name": { "type": "string" } },
+        "additionalProperties": { "type": "string" } });
+    let html = json_ld(&format!(r#"{{"@type": "Recipe", "name": "Tea", "{long}": "Real", "color": "green"}}"#));
+    let result = extract(&html, schema).await;
+    assert_eq!(result.data, [json!({ "name": "Tea", "color": "green" })]);
+    assert_proven(&result);
+    assert_eq!(result.warnings[0].pointer.as_ref().unwrap().as_str(), "/0");
+}
