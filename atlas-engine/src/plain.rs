@@ -50,6 +50,10 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
             Cow::Borrowed(_) => break,
         }
     }
+    // A blank of UTF-8 read as Latin-1, which pages hand on in their data.
+    if decoded.contains("\u{c2}\u{a0}") {
+        decoded = Cow::Owned(decoded.replace("\u{c2}\u{a0}", " "));
+    }
     let mut plain = String::with_capacity(decoded.len());
     let mut blank = false;
     let mut push = |c: char| {

@@ -216,6 +216,11 @@ impl Transform {
             .is_some_and(|read| !["gram", "milliliter"].iter().any(|unit| read.trim_end_matches('s').ends_with(unit)))
     }
 
+    /// Whether a text is nothing but a count and what is counted: `4 persons`, `2-4 porcje`.
+    pub(crate) fn is_yield(text: &str) -> bool {
+        servings::is_whole(text)
+    }
+
     /// Whether a text is a better source than most, so that it is tried first: `24 cookies` says more than `24`.
     pub(crate) fn prefers(self, text: &str) -> bool {
         match self {

@@ -73,6 +73,10 @@ const UNITS: [(&str, (&str, &str)); 6] = [
 pub(super) fn read(text: &str) -> Option<String> {
     let text = plain::clean(text).to_lowercase();
     let (count, after) = count(&text)?;
+    // Nobody cooks for hundreds: so large a bare number counts grams or is an identifier.
+    if count.len() > 2 && !names_something(&text) {
+        return None;
+    }
     let noun = unit(after).or_else(|| noun(after)).or_else(|| noun(&text));
     let unit = match noun {
         Some((one, many)) => {
@@ -98,6 +102,55 @@ pub(super) fn read(text: &str) -> Option<String> {
 /// Whether a text says what is counted, not only how many.
 pub(super) fn names_something(text: &str) -> bool {
     text.chars().any(char::is_alphabetic)
+}
+
+/// Words for those who eat and for what they get, folded, in the languages of the label vocabulary.
+const EATERS: [&str; 35] = [
+    "serving",
+    "servings",
+    "portion",
+    "portions",
+    "portionen",
+    "person",
+    "persons",
+    "people",
+    "personen",
+    "personnes",
+    "personne",
+    "parts",
+    "persona",
+    "personas",
+    "raciones",
+    "porciones",
+    "comensales",
+    "persone",
+    "porzioni",
+    "pessoas",
+    "porções",
+    "personer",
+    "portioner",
+    "porsjoner",
+    "pers",
+    "osoby",
+    "osób",
+    "porcje",
+    "porcji",
+    "porce",
+    "porcie",
+    "annosta",
+    "adag",
+    "kişilik",
+    "порции",
+];
+
+/// Whether a text is nothing but a count, or two, and one word for servings.
+pub(super) fn is_whole(text: &str) -> bool {
+    let text = text.trim().to_lowercase();
+    let Some((count, after)) = count(&text) else { return false };
+    let before = text.starts_with(|c: char| c.is_ascii_digit());
+    let word = after.trim().trim_end_matches('.');
+    // One of something named as many is a template's default, not a yield.
+    before && count.len() <= 3 && count != "1" && EATERS.contains(&word)
 }
 
 /// The count, and the text after it.

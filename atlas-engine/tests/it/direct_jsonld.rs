@@ -204,3 +204,33 @@ async fn nested_objects_and_open_maps_are_filled() {
     );
     assert_proven(&result);
 }
+
+#[tokio::test]
+async fn a_schema_titled_offer_takes_what_the_offer_leaves_out_from_the_product_that_holds_it() {
+    let html = json_ld(
+        r#"{"@type": "Product", "name": "Cup", "sku": "C-1", "offers": {"@type": "Offer", "price": "12.50", "priceCurrency": "EUR"}}"#,
+    );
+    let schema = json!({ "title": "Offer", "type": "object", "properties": { "name": { "type": "string" },
+        "sku": { "type": "string" }, "price": { "type": "number" }, "currency": { "type": "string" } } });
+    let result = extract(&html, schema).await;
+    assert_eq!(result.data, [json!({ "name": "Cup", "sku": "C-1", "price": 12.5, "currency": "EUR" })]);
+    assert_proven(&result);
+}
+
+#[tokio::test]
+async fn a_title_hints_at_a_type_where_x_atlas_insists_on_it() {
+    let html = json_ld(r#"{"@type": "Product", "name": "Cup", "sku": "C-1", "offers": {"price": "12.50"}}"#);
+    let schema = |hints: serde_json::Value| {
+        let mut schema = json!({ "title": "Offer", "type": "object", "properties": { "name": { "type": "string" },
+            "sku": { "type": "string" }, "price": { "type": "number" } } });
+        schema.as_object_mut().unwrap().extend(hints.as_object().unwrap().clone());
+        schema
+    };
+    let result = extract(&html, schema(json!({}))).await;
+    assert_eq!(result.data, [json!({ "name": "Cup", "sku": "C-1", "price": 12.5 })]);
+    let result = extract(&html, schema(json!({ "x-atlas": { "type": "Offer" } }))).await;
+    assert!(result.data.iter().all(|record| record.get("sku").is_none()), "{:?}", result.data);
+    // A thing of another sort that answers few fields is not meant.
+    let recipe = recipe(&html).await;
+    assert!(recipe.data.iter().all(|record| record.get("title") != Some(&json!("Cup"))), "{:?}", recipe.data);
+}

@@ -1,9 +1,11 @@
 //! Integration tests of atlas-engine, through its public API.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod direct_byline;
 mod direct_html;
 mod direct_jsonld;
 mod direct_lists;
+mod direct_partial;
 mod direct_shown;
 mod engine_limits;
 mod engine_properties;

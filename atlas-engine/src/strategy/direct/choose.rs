@@ -1,6 +1,6 @@
 //! Choosing: which of the things a page describes are the records wanted.
 
-use super::want::{Want, is_sort_of};
+use super::want::{Want, WantedType, is_sort_of};
 use crate::evidence::{Reading, folded};
 use crate::facts::{Facts, Item, ItemId, Syntax, Value};
 
@@ -11,16 +11,31 @@ pub(super) type Sources = Vec<ItemId>;
 const PAGE_TYPES: [&str; 6] = ["WebPage", "ItemPage", "AboutPage", "CollectionPage", "WebSite", "BreadcrumbList"];
 
 /// The records of a page, in page order; empty if it describes nothing of the sort.
-pub(super) fn mains(reading: &Reading<'_>, wanted: Option<&str>, wants: &[Want]) -> Vec<Sources> {
+///
+/// A type that markup has a word for excludes others if the schema insists on it (`x-atlas`), and hints if it is only the
+/// schema's title.
+pub(super) fn mains(reading: &Reading<'_>, wanted: Option<&WantedType>, wants: &[Want]) -> Vec<Sources> {
     let facts = reading.facts();
     let mut items: Vec<ItemId> = Vec::new();
     if let Some(wanted) = wanted {
-        items = outer(facts, |item| item.types.iter().any(|name| is_sort_of(name, wanted)));
+        items = outer(facts, |item| item.types.iter().any(|name| is_sort_of(name, &wanted.name)));
     }
-    if items.is_empty() && wanted.is_none_or(|wanted| !is_known_type(wanted)) {
-        items = by_coverage(facts, wants);
+    let typed = !items.is_empty();
+    if !typed {
+        let known = wanted.filter(|wanted| is_known_type(&wanted.name));
+        items = match known {
+            Some(wanted) if wanted.insists => Vec::new(),
+            // A thing of another sort must answer most of what is asked.
+            Some(_) => by_coverage(facts, wants, (wants.len() * 2).div_ceil(3)),
+            None => by_coverage(facts, wants, 0),
+        };
     }
-    let groups = grouped(reading, &items);
+    let mut groups = grouped(reading, &items);
+    if typed {
+        for group in &mut groups {
+            add_owners(facts, group);
+        }
+    }
     if groups.len() < 2 {
         return groups;
     }
@@ -52,6 +67,17 @@ fn outer(facts: &Facts, fits: impl Fn(&Item) -> bool) -> Vec<ItemId> {
     all.map(|(id, _)| id).collect()
 }
 
+/// An offer is of the thing that holds it: what that states, it states of the offer too.
+fn add_owners(facts: &Facts, group: &mut Sources) {
+    let owners: Vec<ItemId> = group
+        .iter()
+        .filter_map(|id| facts.item(*id))
+        .filter(|item| item.types.iter().any(|name| is_sort_of(name, "offer")))
+        .filter_map(|item| item.parent)
+        .collect();
+    group.extend(owners);
+}
+
 /// Whether a wanted type is one that markup has a word for; then an item of another type is not it.
 fn is_known_type(wanted: &str) -> bool {
     const KNOWN: [&str; 16] = [
@@ -75,8 +101,8 @@ fn is_known_type(wanted: &str) -> bool {
     KNOWN.contains(&wanted.to_ascii_lowercase().as_str())
 }
 
-/// Without a type to go by: the items that answer the most fields.
-fn by_coverage(facts: &Facts, wants: &[Want]) -> Vec<ItemId> {
+/// Without a type to go by: the items that answer the most fields, `least` or more.
+fn by_coverage(facts: &Facts, wants: &[Want], least: usize) -> Vec<ItemId> {
     let candidates: Vec<(ItemId, usize)> = facts
         .items()
         .filter(|(_, item)| item.syntax != Syntax::Meta && !item.types.iter().any(|name| PAGE_TYPES.contains(&&**name)))
@@ -84,7 +110,7 @@ fn by_coverage(facts: &Facts, wants: &[Want]) -> Vec<ItemId> {
         .collect();
     let most = candidates.iter().map(|(_, covered)| *covered).max().unwrap_or(0);
     // One shared field, such as a name, says nothing about being the thing wanted.
-    if most < 2.min(wants.len()) || most == 0 {
+    if most < 2.min(wants.len()).max(least) || most == 0 {
         return Vec::new();
     }
     let best: Vec<ItemId> =

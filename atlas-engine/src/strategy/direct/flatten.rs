@@ -12,19 +12,37 @@ const MAX_TEXTS: usize = 5000;
 /// The texts of `values` in order: a section's name before its steps, a step's name before its text unless the text
 /// starts with it.
 pub(super) fn texts<'a>(facts: &'a Facts, page: &'a Page, values: &[&'a Value]) -> Vec<&'a Leaf> {
-    let mut texts = Vec::new();
+    let mut found = Found::default();
     for value in values {
-        flatten(facts, page, value, &mut texts, 0);
+        flatten(facts, page, value, &mut found, 0);
     }
-    texts
+    let Found { texts, names } = found;
+    // Names that differ by their number alone count the steps and do not name them.
+    let unnumbered = |at: &usize| {
+        let text = texts.get(*at).map_or("", |leaf| facts.text(page, leaf));
+        text.chars().filter(|c| !c.is_numeric()).collect::<String>()
+    };
+    let numbered = |at: &usize| texts.get(*at).is_some_and(|leaf| facts.text(page, leaf).contains(char::is_numeric));
+    let count = names.len() > 1
+        && names.iter().all(numbered)
+        && names.first().map(unnumbered).is_some_and(|first| names.iter().all(|at| unnumbered(at) == first));
+    let kept = texts.iter().enumerate().filter(|(at, _)| !count || names.binary_search(at).is_err());
+    kept.map(|(_, leaf)| *leaf).collect()
 }
 
-fn flatten<'a>(facts: &'a Facts, page: &'a Page, value: &'a Value, texts: &mut Vec<&'a Leaf>, depth: usize) {
-    if depth > MAX_DEPTH || texts.len() >= MAX_TEXTS {
+/// Texts, and which of them are names of steps.
+#[derive(Default)]
+struct Found<'a> {
+    texts: Vec<&'a Leaf>,
+    names: Vec<usize>,
+}
+
+fn flatten<'a>(facts: &'a Facts, page: &'a Page, value: &'a Value, found: &mut Found<'a>, depth: usize) {
+    if depth > MAX_DEPTH || found.texts.len() >= MAX_TEXTS {
         return;
     }
     let id = match value {
-        Value::Leaf(leaf) => return texts.push(leaf),
+        Value::Leaf(leaf) => return found.texts.push(leaf),
         Value::Item(id) => *id,
     };
     let inner: Vec<&Value> =
@@ -32,10 +50,10 @@ fn flatten<'a>(facts: &'a Facts, page: &'a Page, value: &'a Value, texts: &mut V
     let name = leaf(facts, id, "name");
     if inner.is_empty() {
         if let Some(item) = all(facts, id, "item").next() {
-            return flatten(facts, page, item, texts, depth + 1);
+            return flatten(facts, page, item, found, depth + 1);
         }
         if let Some(composed) = leaf(facts, id, COMPOSED) {
-            return texts.push(composed);
+            return found.texts.push(composed);
         }
         let text =
             leaf(facts, id, "text").or_else(|| leaf(facts, id, "description")).or_else(|| leaf(facts, id, "value"));
@@ -44,15 +62,19 @@ fn flatten<'a>(facts: &'a Facts, page: &'a Page, value: &'a Value, texts: &mut V
             (Some(name), Some(text)) => {
                 let (called, said) = (read(name), read(text));
                 let repeated = said.starts_with(called.trim_end_matches(['.', '…']));
-                texts.extend([name].into_iter().filter(|_| !repeated && !called.is_empty()).chain([text]));
+                if !repeated && !called.is_empty() {
+                    found.names.push(found.texts.len());
+                    found.texts.push(name);
+                }
+                found.texts.push(text);
             }
-            (name, text) => texts.extend(text.or(name)),
+            (name, text) => found.texts.extend(text.or(name)),
         }
         return;
     }
-    texts.extend(name.filter(|leaf| !facts.text(page, leaf).trim().is_empty()));
+    found.texts.extend(name.filter(|leaf| !facts.text(page, leaf).trim().is_empty()));
     for value in inner {
-        flatten(facts, page, value, texts, depth + 1);
+        flatten(facts, page, value, found, depth + 1);
     }
 }
 

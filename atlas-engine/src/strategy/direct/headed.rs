@@ -15,10 +15,15 @@ const MAX_ENTRY: usize = 400;
 const MAX_AMOUNT: usize = 200;
 /// A list may start this many bytes of text after its label.
 pub(super) const MAX_LEAD: usize = 600;
+/// Elements of a line looked at for links.
+const MAX_NODES: usize = 200;
 /// Lines taken where there is no list.
 const MAX_LINES: usize = 40;
 /// The next entry starts at most this many bytes of text after the one before: sub-headings fit between.
 pub(super) const MAX_GAP: usize = 120;
+
+/// Words between a label and for how many its list is, folded.
+const FOR: [&str; 12] = ["for", "fur", "fu\u{308}r", "pour", "para", "per", "voor", "til", "till", "dla", "pro", "na"];
 
 /// What the entries of a list are like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +65,7 @@ pub(super) fn list(reading: &Reading<'_>, labels: &[String], sort: Sort) -> Vec<
     let mut best: Vec<Leaf> = Vec::new();
     for line in lines(page.text(), 0) {
         let text = page.text().get(line.clone()).unwrap_or("");
-        if text.len() > MAX_LABEL || !labels.contains(&label(text)) {
+        if text.len() > MAX_LABEL || !opens(text, labels) {
             continue;
         }
         let found = below(page, &line, labels, sort);
@@ -127,7 +132,7 @@ fn tidied(page: &Page, entries: Vec<rows::Row>, sort: Sort) -> Vec<Place> {
 }
 
 /// Whether an entry is the name of those below it: `For the sauce:`.
-fn names_a_part(text: &str) -> bool {
+pub(super) fn names_a_part(text: &str) -> bool {
     text.trim_end().ends_with([':', '：']) && !text.contains(|c: char| c.is_numeric())
 }
 
@@ -152,6 +157,18 @@ pub(super) fn label(text: &str) -> String {
     folded.get(..end).unwrap_or("").trim().trim_end_matches(['.', '!', '…', ':']).to_owned()
 }
 
+/// Whether a line opens a list: one of its labels, alone or with for how many it is (`Zutaten für 4 Personen`).
+fn opens(text: &str, labels: &[String]) -> bool {
+    let whole = label(text);
+    if labels.contains(&whole) {
+        return true;
+    }
+    let Some(before) = whole.find(|c: char| c.is_ascii_digit()).and_then(|at| whole.get(..at)) else { return false };
+    let words = before.trim().trim_end_matches([',', '-', '~']).trim_end();
+    let without = words.rsplit_once(' ').filter(|(_, last)| FOR.contains(last)).map_or(words, |(rest, _)| rest);
+    labels.iter().any(|label| label == words || label == without)
+}
+
 /// The lines of a text from a byte on.
 pub(super) fn lines(text: &str, from: usize) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut start = from;
@@ -169,6 +186,7 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort) -> Vec
     let level = page.node_at(line.start).and_then(|node| heading(page, node));
     let end = end_of_part(page, line.end, level, labels);
     let mut entries: Vec<(NodeId, Range<usize>)> = Vec::new();
+    let mut counts: Option<bool> = None;
     for node in page.elements("li") {
         let range = page.text_range(node);
         if range.start < line.end || range.is_empty() {
@@ -183,6 +201,11 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort) -> Vec
         }
         if page.descendants(node).any(|inner| page.tag(inner) == Some("li")) {
             continue;
+        }
+        // Steps that the page counts do not go on in bullets.
+        let counted = page.parent(node).and_then(|parent| page.tag(parent)) == Some("ol");
+        if sort == Sort::Prose && *counts.get_or_insert(counted) && !counted {
+            break;
         }
         entries.push((node, range));
     }
@@ -204,7 +227,7 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort) -> Vec
     }
     if sort != Sort::Other {
         let rows = rows::below(page, line, end, sort == Sort::Amounts);
-        if rows.len() > 1 && !is_mostly_links(page, &rows) {
+        if rows.len() > 1 && covers_most(&rows) && !is_mostly_links(page, &rows) {
             let leaves: Vec<Leaf> = tidied(page, rows, sort).into_iter().map(Leaf).collect();
             if is_plausible(page, &leaves, sort) {
                 return leaves;
@@ -215,6 +238,10 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort) -> Vec
     for line in lines(page.text(), line.end + 1).take_while(|line| line.end <= end).take(MAX_LINES) {
         let Some(node) = page.node_at(line.start) else { continue };
         let text = page.text().get(line.clone()).unwrap_or("");
+        // What leads elsewhere or is to be pressed comes after the steps.
+        if sort == Sort::Prose && (is_control(page, node) || is_mostly_link(page, node, &line)) {
+            break;
+        }
         let apart =
             sort == Sort::Amounts && (names_a_part(text) || heading(page, node).is_some() || is_control(page, node));
         if !apart && (line.len() <= MAX_ENTRY || sort == Sort::Prose) {
@@ -222,6 +249,26 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort) -> Vec
         }
     }
     leaves
+}
+
+/// Whether rows hold at least half of the text from the first to the last: what skips most of it is not the list.
+fn covers_most(rows: &[rows::Row]) -> bool {
+    let (Some((_, first)), Some((_, last))) = (rows.first(), rows.last()) else { return false };
+    let covered: usize = rows.iter().map(|(_, range)| range.len()).sum();
+    covered * 2 >= last.end.saturating_sub(first.start)
+}
+
+/// Whether links cover half of a line or more.
+fn is_mostly_link(page: &Page, node: NodeId, line: &Range<usize>) -> bool {
+    let covers = |node: &NodeId| {
+        let range = page.text_range(*node);
+        range.start <= line.start && line.end <= range.end
+    };
+    let Some(block) = std::iter::once(node).chain(page.ancestors(node)).find(covers) else { return false };
+    let within = std::iter::once(block).chain(page.descendants(block)).take(MAX_NODES);
+    let links = within.filter(|node| page.tag(*node) == Some("a")).map(|node| page.text_range(node));
+    let covered: usize = links.map(|link| link.end.min(line.end).saturating_sub(link.start.max(line.start))).sum();
+    covered * 2 >= line.len() || page.ancestors(block).take(3).any(|node| page.tag(node) == Some("a"))
 }
 
 /// Whether a text is something to press.

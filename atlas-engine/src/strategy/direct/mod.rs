@@ -3,6 +3,7 @@
 //! `want` says where a field's value may stand, `choose` which of the things described are the records, `map` fills
 //! them. The order of trust is JSON-LD, microdata, meta elements, labelled lists; agreeing sources add evidence.
 
+mod byline;
 mod choose;
 mod flatten;
 mod headed;
@@ -18,7 +19,7 @@ use super::{Draft, DraftRecord, Fit, Strategy, StrategyError, Task};
 use async_trait::async_trait;
 use atlas_schema::{ExtractionRequest, StrategyName};
 use map::Mapper;
-use want::Want;
+use want::{Want, WantedType};
 
 /// The strategy called `direct`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,7 +38,7 @@ impl Direct {
         if tabular::wanted(shape) {
             return tabular::draft(task.reading.page(), shape);
         }
-        let wanted = want::wanted_type(shape);
+        let wanted = WantedType::of(shape);
         let title = shape.node(shape.root()).title.as_deref().unwrap_or("");
         let kinds = super::words(title);
         let wants: Vec<Want> = shape
@@ -45,7 +46,7 @@ impl Direct {
             .iter()
             .map(|field| Want::new(&field.name, shape.node(field.node), &kinds))
             .collect();
-        let mains = choose::mains(task.reading, wanted.as_deref(), &wants);
+        let mains = choose::mains(task.reading, wanted.as_ref(), &wants);
         let mut draft = Draft::default();
         let whole_page = mains.len() < 2;
         let sources = if mains.is_empty() { vec![Vec::new()] } else { mains };

@@ -58,6 +58,8 @@ const AFTER_LISTS: &[&str] = &[
     "equipment", "print recipe", "comments", "reviews", "video", "keywords", "storage", "nährwerte", "nährwert", "nährwerte pro portion", "tipp", "tipps",
     "hinweis", "hinweise", "notizen", "kommentare", "conseils", "astuces", "commentaires", "notas", "consejos", "comentarios", "dicas", "consigli",
     "commenti", "opmerkingen", "voedingswaarde", "voedingswaarden", "reacties", "næringsindhold", "kommentarer", "wskazówki", "komentarze", "poznámka",
+    "sugerencia", "sugerencias", "trucos", "allergens", "valeurs nutritionnelles", "información nutricional",
+    "valori nutrizionali", "leave a reply", "leave a comment", "related recipes", "gerelateerde recepten", "ähnliche rezepte", "share this recipe",
 ];
 
 /// Parts of class and id names that say a part of the page lists ingredients.

@@ -62,10 +62,23 @@ impl Want {
     }
 }
 
-/// The type names that a record's schema asks for: by `x-atlas`, else its title.
-pub(super) fn wanted_type(shape: &Shape) -> Option<String> {
-    let root = shape.node(shape.root());
-    root.hints.item.clone().or_else(|| root.title.clone()).map(|name| words(&name).concat())
+/// The type of thing that a record's schema asks for.
+#[derive(Debug)]
+pub(super) struct WantedType {
+    /// Its name, lower case, without separators.
+    pub(super) name: String,
+    /// Whether the schema says so by `x-atlas`: nothing else will do. A title only hints.
+    pub(super) insists: bool,
+}
+
+impl WantedType {
+    /// By `x-atlas`, else by the schema's title.
+    pub(super) fn of(shape: &Shape) -> Option<Self> {
+        let root = shape.node(shape.root());
+        let insists = root.hints.item.is_some();
+        let name = root.hints.item.as_ref().or(root.title.as_ref())?;
+        Some(Self { name: words(name).concat(), insists })
+    }
 }
 
 /// Whether an item's type is the wanted one or a sort of it: `NewsArticle` is an article.

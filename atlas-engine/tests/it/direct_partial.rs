@@ -1,0 +1,137 @@
+//! Lists that markup gives in part, and what stands in lists without being an entry.
+
+use crate::support::{assert_proven, recipe};
+use serde_json::json;
+
+fn with(recipe: &str, body: &str) -> String {
+    format!("<!doctype html><title>Page</title><script type='application/ld+json'>{recipe}</script>{body}")
+}
+
+const SHOWN: &str = "<h2>Ingredients for 4 persons</h2><ul><li>500 g ravioli (fresh)</li><li>75 g butter</li>
+    <li>1 lemon</li><li>salt and pepper</li></ul><h2>Other</h2>";
+
+#[tokio::test]
+async fn a_shown_list_that_holds_all_entries_of_the_markup_and_more_is_the_list() {
+    for given in [r#"["ravioli 500g", "butter 75g", "Salt and pepper"]"#, r#""ravioli, butter""#] {
+        let html = with(&format!(r#"{{"@type": "Recipe", "name": "Ravioli", "recipeIngredient": {given}}}"#), SHOWN);
+        let result = recipe(&html).await;
+        let whole = ["500 g ravioli (fresh)", "75 g butter", "1 lemon", "salt and pepper"];
+        assert_eq!(result.data[0]["ingredients"], json!(whole), "{given}");
+        assert_proven(&result);
+    }
+}
+
+#[tokio::test]
+async fn a_shown_list_of_other_things_does_not_replace_the_markups() {
+    let given = ["500 g ravioli", "2 tomatoes", "Salt and pepper"];
+    let html = with(&json!({ "@type": "Recipe", "name": "Ravioli", "recipeIngredient": given }).to_string(), SHOWN);
+    assert_eq!(recipe(&html).await.data[0]["ingredients"], json!(given));
+}
+
+#[tokio::test]
+async fn an_entry_that_the_page_sets_as_a_heading_is_no_ingredient() {
+    let given = ["1 kg chicken", "salt", "THE MARINADE", "2 tbsp yogurt", "1 tsp cumin", "pepper"];
+    let data = json!({ "@type": "Recipe", "name": "Tikka", "recipeIngredient": given }).to_string();
+    let bodies = [
+        "<p class=e>1 kg chicken</p><p class=e>salt</p><p class=h>THE MARINADE</p><p class=e>2 tbsp yogurt</p><p class=e>1 tsp cumin</p><p class=e>pepper</p>",
+        "<ul><li>1 kg chicken<li>salt<li><h3>The marinade</h3><li>2 tbsp yogurt<li>1 tsp cumin<li>pepper</ul>",
+    ];
+    for body in bodies {
+        let result = recipe(&with(&data, body)).await;
+        let without = ["1 kg chicken", "salt", "2 tbsp yogurt", "1 tsp cumin", "pepper"];
+        assert_eq!(result.data[0]["ingredients"], json!(without), "{body}");
+        assert_proven(&result);
+    }
+    // Where it looks like the others, or is not shown, it stays.
+    for body in ["", "<ul><li>1 kg chicken<li>salt<li>The marinade<li>2 tbsp yogurt<li>1 tsp cumin<li>pepper</ul>"] {
+        assert_eq!(recipe(&with(&data, body)).await.data[0]["ingredients"], json!(given), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_a_part_with_its_colon_is_no_ingredient_of_markup_either() {
+    let html = with(
+        r#"{"@type": "Recipe", "name": "Tart", "recipeIngredient": ["For the dough:", "200 g flour", "100 g butter", "1 egg"]}"#,
+        "",
+    );
+    assert_eq!(recipe(&html).await.data[0]["ingredients"], json!(["200 g flour", "100 g butter", "1 egg"]));
+}
+
+#[tokio::test]
+async fn a_list_shown_again_in_other_units_counts_once() {
+    let metric = ["100 g butter", "200 g sugar", "25 g cornflour", "1 tsp salt"];
+    let imperial = ["3.5 oz butter", "7 oz sugar", "0.9 oz cornstarch", "1 tsp salt"];
+    let items = [metric, imperial].concat().join("</li><li>");
+    let result =
+        recipe(&format!("<h1>Shortbread</h1><h2>Ingredients</h2><ul><li>{items}</li></ul><h2>Other</h2>")).await;
+    assert_eq!(result.data[0]["ingredients"], json!(metric));
+    assert_proven(&result);
+}
+
+#[tokio::test]
+async fn names_that_only_count_the_steps_are_left_out() {
+    let steps = |first: &str, second: &str| {
+        format!(
+            r#"{{"@type": "Recipe", "name": "Tea", "recipeInstructions": [
+                {{"@type": "HowToStep", "name": "{first}", "text": "Boil the water."}},
+                {{"@type": "HowToStep", "name": "{second}", "text": "Add the leaves."}}]}}"#
+        )
+    };
+    let result = recipe(&with(&steps("tea_r step 1", "tea_r step 2"), "")).await;
+    assert_eq!(result.data[0]["instructions"], json!(["Boil the water.", "Add the leaves."]));
+    let result = recipe(&with(&steps("Boiling", "Steeping"), "")).await;
+    assert_eq!(result.data[0]["instructions"], json!(["Boiling", "Boil the water.", "Steeping", "Add the leaves."]));
+}
+
+#[tokio::test]
+async fn one_short_text_is_no_list_of_steps_and_a_warning_says_so() {
+    let html = with(r#"{"@type": "Recipe", "name": "Rice", "recipeInstructions": "Ingredients How to"}"#, "");
+    let result = recipe(&html).await;
+    assert!(result.data[0].get("instructions").is_none(), "{:?}", result.data);
+    assert!(result.warnings.iter().any(|warning| warning.code == "value_doubtful"));
+}
+
+#[tokio::test]
+async fn one_statement_of_time_is_one_part_of_the_total() {
+    let shown = with(r#"{"@type": "Recipe", "name": "Bowl", "cookTime": "PT35M"}"#, "<p>Preparation time: 35 min</p>");
+    let result = recipe(&shown).await;
+    assert_eq!((&result.data[0]["cook_time"], &result.data[0]["total_time"]), (&json!(35), &json!(35)));
+    assert!(result.data[0].get("prep_time").is_none());
+    assert_proven(&result);
+    // Two statements are two parts, as long as each other or not.
+    let two = with(r#"{"@type": "Recipe", "name": "Bowl", "prepTime": "PT35M", "cookTime": "PT35M"}"#, "");
+    assert_eq!(recipe(&two).await.data[0]["total_time"], 70);
+}
+
+#[tokio::test]
+async fn a_line_of_a_count_and_its_unit_is_the_yield_unless_the_page_has_several() {
+    let html = |lines: &str| format!("<h1>Soup</h1>{lines}<h2>Ingredients</h2><ul><li>2 onions<li>300 ml water</ul>");
+    for (lines, yields) in [
+        ("<p>4 personen</p>", json!("4 servings")),
+        ("<p>2 - 4 porcje</p>", json!("4 servings")),
+        ("<p>4 people came</p>", json!(null)),
+        ("<p>1 personas</p>", json!(null)),
+        ("<p>4 personen</p><p>6 personen</p>", json!(null)),
+    ] {
+        assert_eq!(recipe(&html(lines)).await.data[0]["yields"], yields, "{lines}");
+    }
+}
+
+#[tokio::test]
+async fn a_bare_number_of_hundreds_is_no_yield() {
+    let html = with(r#"{"@type": "Recipe", "name": "Starter", "recipeYield": 250}"#, "");
+    assert!(recipe(&html).await.data[0].get("yields").is_none());
+    let html = with(r#"{"@type": "Recipe", "name": "Starter", "recipeYield": "250 grams"}"#, "");
+    assert_eq!(recipe(&html).await.data[0]["yields"], "250 grams");
+}
+
+#[tokio::test]
+async fn a_blank_that_was_read_in_the_wrong_charset_is_a_blank() {
+    let html = with(
+        "{\"@type\": \"Recipe\", \"name\": \"Rice\", \"recipeIngredient\": [\"1 cup\u{c2}\u{a0}rice\", \"salt\"]}",
+        "",
+    );
+    let result = recipe(&html).await;
+    assert_eq!(result.data[0]["ingredients"], json!(["1 cup rice", "salt"]));
+    assert_proven(&result);
+}
