@@ -7,6 +7,7 @@
 //! | keep jobs in a file | `SqliteJobs` (feature `sqlite`) |
 //! | keep jobs while a test runs | [`MemoryJobs`] |
 //! | keep jobs elsewhere | your own [`JobStore`], proven by the `conformance` feature |
+//! | see what your program does when the store fails | `faulty::FaultyStore` (feature `conformance`) |
 //! | know what a command does to a job | [`state::apply`] |
 //!
 //! # Features
@@ -14,7 +15,7 @@
 //! | Feature | Gives |
 //! |---|---|
 //! | `sqlite` | `SqliteJobs`: one file, write-ahead log, one group-committing writer |
-//! | `conformance` | `job_store_conformance!`: the checks that prove a store |
+//! | `conformance` | `job_store_conformance!`: the checks that prove a store; `faulty`: a store that fails by plan |
 //! | `mock` | `MockJobStore` and `MockJobHandler` for a host's tests |
 //!
 //! None is on by default, and the base has no database driver and no HTTP client.
@@ -42,6 +43,8 @@ pub mod store;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod faulty;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -18,6 +18,9 @@
 //! check works in a tenant and a queue of its own. `controls` needs the abilities `queue_pause`,
 //! `queue_concurrency` and `queue_rate`, `ordering` needs `strict_order`; the other groups are for every store. Time is passed in, except to stores with a clock of
 //! their own, where a check waits out leases of a second. New checks may come in any release.
+//!
+//! [`trail`] checks what must be true after anything: at the end of a test of a host's own, such as one over
+//! [`FaultyStore`](crate::faulty::FaultyStore).
 
 // A check is a test: it says what is wrong by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
@@ -29,6 +32,7 @@ pub mod leases;
 pub mod listing;
 pub mod ordering;
 pub mod outbox;
+pub mod trail;
 
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::random::Random;

@@ -1,94 +1,40 @@
 //! A worker over a store whose replies get lost: what it was told, it does; what it was not, it makes good.
 
-use async_trait::async_trait;
-use atlas_jobs::store::{
-    CommandOutcome, CommandRequest, Enqueued, Exchange, Exchanged, HistoryOptions, JobRef, ListOptions, OutboxExchange,
-    OutboxItem, Page, PurgeOptions, Purged, QueueChange, QueueState, Scope, Statistics, SweepOptions, Swept,
-};
+use atlas_jobs::faulty::{Fault, FaultPlan, FaultRates, FaultyStore, Operation};
+use atlas_jobs::store::JobRef;
 use atlas_jobs::{
-    Capabilities, HandlerError, JobContext, JobManager, JobSpec, JobStore, JobStoreExt, Kind, MemoryJobs, Moment,
-    NewJob, Random, StoreError, Worker, WorkerError, handler_fn,
+    HandlerError, JobContext, JobManager, JobSpec, JobStoreExt, Kind, MemoryJobs, Worker, WorkerError, handler_fn,
 };
-use atlas_schema::{Actor, AuditEvent, AuditKind, JobId, JobKind, JobRecord, JobStatus, Progress, Stage};
+use atlas_schema::{AuditKind, JobId, JobKind, JobStatus, Progress, Stage};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Applies an exchange and loses its reply, or does not apply it, by the bits of a seed; or refuses all while it is down.
-#[derive(Debug)]
-struct Flaky {
-    inner: MemoryJobs,
-    random: Option<Random>,
-    down: AtomicBool,
-    kind: Kind,
+/// Of four exchanges one does not arrive and one loses its answer.
+fn lossy() -> FaultPlan {
+    let mut rates = FaultRates::default();
+    (rates.before, rates.after) = (250, 250);
+    FaultPlan::none().with_rates(&[Operation::Exchange], rates)
 }
 
-type Answer<T> = Result<T, StoreError>;
-
-#[async_trait]
-impl JobStore for Flaky {
-    fn stage(&self) -> Stage {
-        self.inner.stage()
-    }
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-    async fn enqueue(&self, jobs: Vec<NewJob>, now: Moment) -> Answer<Vec<Enqueued>> {
-        self.inner.enqueue(jobs, now).await
-    }
-    async fn exchange(&self, exchange: Exchange) -> Answer<Exchanged> {
-        let failed = || Err(StoreError::new(self.kind, "flaky", "exchange"));
-        if self.down.load(Ordering::SeqCst) {
-            return failed();
-        }
-        match self.random.as_ref().map_or(3, |random| random.u64() % 4) {
-            0 => failed(),
-            1 => self.inner.exchange(exchange).await.and_then(|_| failed()),
-            _ => self.inner.exchange(exchange).await,
-        }
-    }
-    async fn command(&self, requests: Vec<CommandRequest>, actor: Actor, now: Moment) -> Answer<Vec<CommandOutcome>> {
-        self.inner.command(requests, actor, now).await
-    }
-    async fn get(&self, references: Vec<JobRef>) -> Answer<Vec<Option<JobRecord>>> {
-        self.inner.get(references).await
-    }
-    async fn list(&self, options: ListOptions) -> Answer<Page<JobRecord>> {
-        self.inner.list(options).await
-    }
-    async fn history(&self, options: HistoryOptions) -> Answer<Page<AuditEvent>> {
-        self.inner.history(options).await
-    }
-    async fn outbox(&self, exchange: OutboxExchange) -> Answer<Vec<OutboxItem>> {
-        self.inner.outbox(exchange).await
-    }
-    async fn sweep(&self, options: SweepOptions) -> Answer<Swept> {
-        self.inner.sweep(options).await
-    }
-    async fn statistics(&self, scope: Scope) -> Answer<Statistics> {
-        self.inner.statistics(scope).await
-    }
-    async fn purge(&self, options: PurgeOptions) -> Answer<Purged> {
-        self.inner.purge(options).await
-    }
-    async fn queues(&self, changes: Vec<QueueChange>, now: Moment) -> Answer<Vec<QueueState>> {
-        self.inner.queues(changes, now).await
-    }
+fn down() -> FaultPlan {
+    let mut rates = FaultRates::default();
+    rates.before = 1000;
+    FaultPlan::none().with_rates(&[Operation::Exchange], rates)
 }
 
-async fn over(seed: u64, kind: Kind) -> (MemoryJobs, Result<atlas_jobs::WorkerReport, WorkerError>) {
+async fn over(seed: u64, plan: FaultPlan) -> (MemoryJobs, Result<atlas_jobs::WorkerReport, WorkerError>) {
     let inner = MemoryJobs::new(Stage::Dev);
     let name = JobKind::new("k").unwrap();
     let jobs = JobManager::new(Arc::new(inner.clone())).unwrap();
     let specs = (0..30).map(|n| JobSpec::new(name.clone(), &n).unwrap().with_max_attempts(1)).collect();
     jobs.enqueue_many(specs).await.unwrap();
-    let store = Arc::new(Flaky { inner: inner.clone(), random: Some(Random::seeded(seed)), down: false.into(), kind });
+    let store = FaultyStore::new(Arc::new(inner.clone()), plan, seed);
     let handler = handler_fn(|_, n: u32| async move {
         tokio::time::sleep(Duration::from_millis(5)).await;
         Ok::<_, HandlerError>(n + 1)
     });
-    let worker = Worker::builder(store).handler(name, Arc::new(handler)).concurrency(4);
+    let worker = Worker::builder(Arc::new(store)).handler(name, Arc::new(handler)).concurrency(4);
     let worker = worker.poll_interval(Duration::from_millis(10)).stop_when_drained(true).build().unwrap();
     let report = worker.run(CancellationToken::new()).await;
     (inner, report)
@@ -97,7 +43,7 @@ async fn over(seed: u64, kind: Kind) -> (MemoryJobs, Result<atlas_jobs::WorkerRe
 #[tokio::test(start_paused = true)]
 async fn lost_replies_cost_no_job_no_attempt_and_no_second_outcome() {
     for seed in 0..200 {
-        let (store, report) = over(seed, Kind::Unavailable).await;
+        let (store, report) = over(seed, lossy()).await;
         let report = report.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         assert_eq!((report.completed, report.failed), (30, 0), "seed {seed}");
         for job in store.list_all(atlas_jobs::store::Filter::default()).await.unwrap() {
@@ -111,24 +57,24 @@ async fn lost_replies_cost_no_job_no_attempt_and_no_second_outcome() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_waiting_does_not_mend_stops_the_worker_and_says_why() {
-    let (_, report) = over(1, Kind::Full).await;
+    let (_, report) = over(1, FaultPlan::none().with_fault(Operation::Exchange, 2, Fault::Before(Kind::Full))).await;
     let WorkerError::Store(error) = report.unwrap_err() else { panic!("a store error") };
     assert_eq!(error.kind(), Kind::Full);
 }
 
 /// A reliable store with one job whose handler reports progress and then hangs, and a worker for it.
-async fn hanging() -> (Arc<Flaky>, JobId, Worker) {
+async fn hanging() -> (FaultyStore, JobId, Worker) {
     let inner = MemoryJobs::new(Stage::Dev);
     let name = JobKind::new("k").unwrap();
     let jobs = JobManager::new(Arc::new(inner.clone())).unwrap();
     let id = jobs.enqueue(JobSpec::new(name.clone(), &1).unwrap()).await.unwrap().id();
-    let store = Arc::new(Flaky { inner, random: None, down: false.into(), kind: Kind::Unavailable });
+    let store = FaultyStore::new(Arc::new(inner), FaultPlan::none(), 0);
     let handler = handler_fn(|job: JobContext, _: u32| async move {
         job.progress(Progress { done: 1, total: None, note: None });
         std::future::pending::<()>().await;
         Ok::<_, HandlerError>(())
     });
-    let worker = Worker::builder(store.clone()).handler(name, Arc::new(handler)).concurrency(1);
+    let worker = Worker::builder(Arc::new(store.clone())).handler(name, Arc::new(handler)).concurrency(1);
     let worker = worker.lease(Duration::from_secs(30)).grace(Duration::from_secs(2)).build().unwrap();
     (store, id, worker)
 }
@@ -138,12 +84,12 @@ async fn a_heartbeat_that_failed_is_made_up_for_at_once_and_its_progress_is_not_
     let (store, id, worker) = hanging().await;
     let running = tokio::spawn(async move { worker.run(CancellationToken::new()).await });
     tokio::time::sleep(Duration::from_secs(9)).await;
-    store.down.store(true, Ordering::SeqCst);
+    store.set_plan(down());
     tokio::time::sleep(Duration::from_millis(1200)).await;
-    store.down.store(false, Ordering::SeqCst);
+    store.set_plan(FaultPlan::none());
     // The heartbeat was due at 10 s, the next one is at 20 s.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let job = store.inner.get_one(JobRef::Id(id)).await.unwrap().unwrap();
+    let job = store.inner().get_one(JobRef::Id(id)).await.unwrap().unwrap();
     assert_eq!(job.progress.map(|progress| progress.done), Some(1));
     running.abort();
 }
@@ -155,7 +101,7 @@ async fn a_shutdown_gives_up_a_store_that_is_down_soon_after_its_grace() {
     let stop = shutdown.clone();
     let running = tokio::spawn(async move { worker.run(stop).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    store.down.store(true, Ordering::SeqCst);
+    store.set_plan(down());
     let began = tokio::time::Instant::now();
     shutdown.cancel();
     let WorkerError::Store(error) = running.await.unwrap().unwrap_err() else { panic!("a store error") };

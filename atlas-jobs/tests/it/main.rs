@@ -4,12 +4,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod crash;
+mod faulty;
 mod files;
 mod flaky;
+mod flaky_calls;
 mod manager;
 mod model;
 mod pieces;
 mod prefetch;
+mod sim;
 mod state;
 mod stores;
 mod weak_spots;
