@@ -9,13 +9,11 @@ use tokio::time::Instant;
 
 /// Steady time is the runtime's, which the simulation moves; the wall clock is off by what someone set it to.
 #[derive(Debug, Clone)]
-#[allow(dead_code)]
 pub(crate) struct SimClock {
     start: Instant,
     off_by_millis: Arc<AtomicI64>,
 }
 
-#[allow(dead_code)]
 impl SimClock {
     /// The clock of a first host, within a runtime whose time is paused.
     pub(crate) fn start() -> Self {
