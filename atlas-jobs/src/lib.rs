@@ -4,6 +4,10 @@
 //! |---|---|
 //! | add, read and steer jobs | [`JobManager`] |
 //! | run jobs | [`Worker`] with a [`JobHandler`] per kind, or [`handler_fn`] |
+//! | make a whole of many jobs | [`JobManager::batch`] and [`batch`] |
+//! | run jobs at certain times | `JobManager::schedule` and `schedule` (feature `schedules`) |
+//! | tell others that a job ended | [`webhook`] |
+//! | keep it all in order | [`Maintenance`], once per process |
 //! | keep jobs in a file | `SqliteJobs` (feature `sqlite`) |
 //! | keep jobs while a test runs | [`MemoryJobs`] |
 //! | keep jobs elsewhere | your own [`JobStore`], proven by the `conformance` feature |
@@ -16,7 +20,9 @@
 //! |---|---|
 //! | `sqlite` | `SqliteJobs`: one file, write-ahead log, one group-committing writer |
 //! | `conformance` | `job_store_conformance!`: the checks that prove a store; `faulty`: a store that fails by plan |
-//! | `mock` | `MockJobStore` and `MockJobHandler` for a host's tests |
+//! | `mock` | `MockJobStore`, `MockJobHandler` and `MockWebhookSender` for a host's tests |
+//! | `schedules` | jobs at the times of a cron expression in a time zone |
+//! | `webhook-http` | `HttpWebhookSender`, with every address judged where it is dialled |
 //!
 //! None is on by default, and the base has no database driver and no HTTP client.
 //!
@@ -31,15 +37,21 @@ mod cursor;
 mod error;
 mod kernel;
 mod lease;
+mod maintenance;
 mod manager;
 mod memory;
 mod random;
+mod retention;
 mod retry;
 mod spec;
 mod worker;
 
+pub mod batch;
+#[cfg(feature = "schedules")]
+pub mod schedule;
 pub mod state;
 pub mod store;
+pub mod webhook;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -52,9 +64,11 @@ pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use cursor::{Cursor, ForeignCursor, InvalidCursor};
 pub use error::{Kind, StoreError};
 pub use lease::SilenceWatch;
-pub use manager::{Accepted, Changed, JobManager, ManagerError};
+pub use maintenance::{Maintenance, MaintenanceReport};
+pub use manager::{Accepted, Changed, JobManager, ManagerError, RedriveOptions, Redriven};
 pub use memory::MemoryJobs;
 pub use random::{NoEntropy, Random};
+pub use retention::{Retained, RetentionPolicy};
 pub use retry::RetryPolicy;
 pub use spec::{JobSpec, NewJob};
 #[cfg(feature = "sqlite")]

@@ -65,7 +65,12 @@ impl JobSpec {
     /// # Errors
     /// The serializer's, if `payload` has no JSON form.
     pub fn new(kind: JobKind, payload: &impl Serialize) -> Result<Self, serde_json::Error> {
-        Ok(Self {
+        Ok(Self::of_value(kind, serde_json::to_value(payload)?))
+    }
+
+    /// The same, for a payload that is JSON already.
+    pub fn of_value(kind: JobKind, payload: Value) -> Self {
+        Self {
             id: None,
             external_id: None,
             kind,
@@ -81,8 +86,8 @@ impl JobSpec {
             idempotency_key: None,
             cost_cap: None,
             correlation_id: None,
-            payload: serde_json::to_value(payload)?,
-        })
+            payload,
+        }
     }
 
     /// With a key of the caller's own making.

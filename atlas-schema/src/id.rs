@@ -167,6 +167,26 @@ impl JobKind {
     pub fn extract() -> Self {
         Self("extract".into())
     }
+
+    /// `webhook`: a job that tells an address of an event.
+    pub fn webhook() -> Self {
+        Self("webhook".into())
+    }
+
+    /// `batch`: the parent of other jobs. No worker takes it; it ends when its children have.
+    pub fn batch() -> Self {
+        Self("batch".into())
+    }
+
+    /// `schedule`: work that is due again and again. No worker takes it; its ticks are jobs of their own.
+    pub fn schedule() -> Self {
+        Self("schedule".into())
+    }
+
+    /// `schedule.tick`: the next time of a schedule.
+    pub fn schedule_tick() -> Self {
+        Self("schedule.tick".into())
+    }
 }
 
 impl WorkerId {

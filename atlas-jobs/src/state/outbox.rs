@@ -1,6 +1,6 @@
 //! What must follow from a transition, written with it: the outbox.
 
-use atlas_schema::{AuditEvent, JobId, JobRecord};
+use atlas_schema::{AuditEvent, JobId, JobKind, JobRecord};
 use serde::{Deserialize, Serialize};
 
 /// One thing that must follow from a transition. Delivered at least once; [`key`](Self::key) tells repeats apart.
@@ -34,6 +34,8 @@ pub enum OutboxTopic {
         /// The batch.
         parent: JobId,
     },
+    /// See to the children of this batch: it has ended.
+    BatchEnded {},
 }
 
 impl OutboxTopic {
@@ -42,6 +44,7 @@ impl OutboxTopic {
         match self {
             Self::Callback { .. } => "callback",
             Self::ChildEnded { .. } => "child_ended",
+            Self::BatchEnded {} => "batch_ended",
         }
     }
 }
@@ -53,5 +56,6 @@ pub(super) fn follow<P>(record: &JobRecord<P>, event: &AuditEvent) -> Vec<Outbox
     }
     let callback = record.callback.as_ref().map(|callback| OutboxTopic::Callback { url: callback.url.clone() });
     let parent = record.parent.map(|parent| OutboxTopic::ChildEnded { parent });
-    callback.into_iter().chain(parent).map(|topic| OutboxEntry { topic, event: event.clone() }).collect()
+    let batch = (record.kind == JobKind::batch()).then_some(OutboxTopic::BatchEnded {});
+    callback.into_iter().chain(parent).chain(batch).map(|topic| OutboxEntry { topic, event: event.clone() }).collect()
 }

@@ -3,6 +3,7 @@
 // Helpers of tests may unwrap as tests may: a failed expectation is the message.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod batch;
 mod crash;
 mod faulty;
 mod files;
@@ -14,8 +15,16 @@ mod model;
 mod mutants;
 mod pieces;
 mod prefetch;
+#[cfg(feature = "schedules")]
+mod schedule;
 mod sim;
 mod state;
 mod stores;
+#[cfg(feature = "mock")]
+mod upkeep;
 mod weak_spots;
+mod webhook_deliver;
+#[cfg(feature = "webhook-http")]
+mod webhook_http;
+mod webhook_sign;
 mod worker;

@@ -1,5 +1,14 @@
 //! The manager: what callers and operators do with jobs.
 
+mod batches;
+mod letters;
+mod queues;
+mod retention;
+#[cfg(feature = "schedules")]
+mod schedules;
+
+pub use letters::{RedriveOptions, Redriven};
+
 use crate::clock::{Clock, SystemClock};
 use crate::error::StoreError;
 use crate::random::{NoEntropy, Random};
@@ -105,6 +114,11 @@ impl JobManager {
         &self.store
     }
 
+    /// The present moment by the manager's clock.
+    pub(crate) fn now(&self) -> crate::clock::Moment {
+        self.clock.now()
+    }
+
     /// Adds one job.
     ///
     /// # Errors
@@ -119,9 +133,21 @@ impl JobManager {
     /// # Errors
     /// The store's.
     pub async fn enqueue_many(&self, specs: Vec<JobSpec>) -> Result<Vec<Result<Accepted, ManagerError>>, ManagerError> {
+        self.enqueue_as(specs, &self.actor).await
+    }
+
+    /// The same for jobs that someone else than a caller makes: a batch, a schedule.
+    pub(crate) async fn enqueue_as(
+        &self,
+        specs: Vec<JobSpec>,
+        actor: &Actor,
+    ) -> Result<Vec<Result<Accepted, ManagerError>>, ManagerError> {
         let now = self.clock.now();
         let stage = self.store.stage();
-        let complete = |spec| NewJob::new(spec, stage, self.random.job_id(now.wall), self.random.correlation_id());
+        let complete = |spec| {
+            let job = NewJob::new(spec, stage, self.random.job_id(now.wall), self.random.correlation_id());
+            job.with_actor(actor.clone())
+        };
         let answers = self.store.enqueue(specs.into_iter().map(complete).collect(), now).await?;
         let accept = |answer| match answer {
             Enqueued::Created { id } => Ok(Accepted::Created(id)),

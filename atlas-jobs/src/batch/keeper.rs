@@ -1,0 +1,258 @@
+//! The keeper: looks at a batch whenever a child of it ended, and ends it when its rule says so.
+
+use super::{BatchRule, Counts, Decision, Plan, decide};
+use crate::clock::{Clock, Moment, SystemClock};
+use crate::cursor::Cursor;
+use crate::error::StoreError;
+use crate::state::OutboxTopic;
+use crate::store::{
+    CommandOutcome, CommandRequest, Delivery, Filter, JobCommand, JobRef, JobStore, JobStoreExt, ListOptions, MAX_PAGE,
+    Order, OutboxExchange, OutboxItem, Scope, Settlement,
+};
+use atlas_schema::{Actor, AuditEvent, ErrorCategory, JobError, JobId, JobKind, JobRecord, JobStatus};
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a hint is hidden from other keepers while this one looks at its batch.
+const VISIBILITY: Duration = Duration::from_secs(30);
+/// The most pages that one safety pass looks at; the next pass goes on from there.
+const PAGES: usize = 16;
+/// How long a running child has to answer a cancel that came from its batch.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// Ends batches. Any number of keepers may share a store: what one does, another finds done.
+///
+/// [`Maintenance`](crate::Maintenance) runs one. Hints that children ended come through the outbox, at least once; a
+/// safety pass over the open batches makes good what a lost hint, or a wrong clock, left behind.
+#[derive(Debug)]
+pub struct BatchKeeper {
+    store: Arc<dyn JobStore>,
+    clock: Arc<dyn Clock>,
+    /// Where the safety pass goes on.
+    at: Mutex<Option<Cursor>>,
+}
+
+/// What a keeper did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeeperReport {
+    /// Hints taken from the outbox.
+    pub hints: u64,
+    /// Batches that were completed.
+    pub concluded: u64,
+    /// Batches whose rule could not be met.
+    pub abandoned: u64,
+    /// Children that were stopped, or asked to stop.
+    pub cancelled: u64,
+}
+
+impl KeeperReport {
+    pub(crate) const fn add(&mut self, other: Self) {
+        self.hints += other.hints;
+        self.concluded += other.concluded;
+        self.abandoned += other.abandoned;
+        self.cancelled += other.cancelled;
+    }
+}
+
+impl BatchKeeper {
+    /// Over `store`, with the clocks of the operating system.
+    pub fn new(store: Arc<dyn JobStore>) -> Self {
+        Self::with_clock(store, Arc::new(SystemClock::new()))
+    }
+
+    /// Over `store`, with clocks of the caller's.
+    pub fn with_clock(store: Arc<dyn JobStore>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, at: Mutex::new(None) }
+    }
+
+    /// Looks at every batch of which a hint is due, until there are no more hints.
+    ///
+    /// # Errors
+    /// The store's. What was not seen to is hinted at again.
+    pub async fn tend(&self) -> Result<KeeperReport, StoreError> {
+        let mut report = KeeperReport::default();
+        let mut settlements = Vec::new();
+        loop {
+            let topics = vec!["child_ended", "batch_ended"];
+            let exchange = OutboxExchange::new(topics, MAX_PAGE, VISIBILITY, self.clock.now());
+            let items = self.store.outbox(exchange.with_settlements(std::mem::take(&mut settlements))).await?;
+            if items.is_empty() {
+                return Ok(report);
+            }
+            report.hints += u64::try_from(items.len()).unwrap_or(0);
+            self.follow(&items, &mut report).await?;
+            let done =
+                |item: &OutboxItem| Settlement { key: item.entry.key(), tries: item.tries, delivery: Delivery::Done };
+            settlements = items.iter().map(done).collect();
+        }
+    }
+
+    /// Looks at open batches without any hint, some thousands per call: the next call goes on where this one ended.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn check_all(&self) -> Result<KeeperReport, StoreError> {
+        let mut report = KeeperReport::default();
+        // Cheap, and the usual case: nothing is open.
+        if self.store.statistics(Scope::default().with_kind(JobKind::batch())).await?.unfinished() == 0 {
+            return Ok(report);
+        }
+        let filter = Filter::default().with_kind(JobKind::batch()).with_statuses([JobStatus::Pending]);
+        let mut cursor = self.at.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for _ in 0..PAGES {
+            let options = ListOptions::new(filter.clone()).with_order(Order::OldestFirst).with_limit(MAX_PAGE);
+            let page = self.store.list(options.with_cursor(cursor)).await?;
+            for batch in page.items {
+                self.look_at(&batch, &mut report).await?;
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = cursor;
+        Ok(report)
+    }
+
+    /// One look per batch, however many of its children are hinted at.
+    async fn follow(&self, items: &[OutboxItem], report: &mut KeeperReport) -> Result<(), StoreError> {
+        let mut batches: BTreeMap<JobId, Option<&AuditEvent>> = BTreeMap::new();
+        for item in items {
+            match &item.entry.topic {
+                OutboxTopic::ChildEnded { parent } => {
+                    batches.entry(*parent).or_default();
+                }
+                OutboxTopic::BatchEnded {} => {
+                    batches.insert(item.entry.event.job, Some(&item.entry.event));
+                }
+                OutboxTopic::Callback { .. } => {}
+            }
+        }
+        let ids: Vec<_> = batches.keys().map(|id| JobRef::Id(*id)).collect();
+        // Parents that are no batches, or gone, need nothing.
+        for batch in self.store.get(ids).await?.into_iter().flatten() {
+            match batches.get(&batch.id) {
+                // It ended as this hint says, and has not been redriven since.
+                Some(Some(event)) if batch.version == event.version => self.after(&batch, report).await?,
+                _ => self.look_at(&batch, report).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides one batch, and acts.
+    async fn look_at(&self, batch: &JobRecord, report: &mut KeeperReport) -> Result<(), StoreError> {
+        let Some(plan) = plan(batch).filter(|_| batch.status == JobStatus::Pending) else { return Ok(()) };
+        let counts = Counts::of(&self.store.statistics(Scope::default().with_parent(batch.id)).await?);
+        let now = self.clock.now();
+        match decide(plan.rule, plan.children, plan.fail_fast, &counts) {
+            Decision::Wait => {}
+            Decision::Conclude => {
+                let result = json!({ "children": plan.children, "counts": counts });
+                if self.command(batch.id, JobCommand::Conclude { result }).await? {
+                    report.concluded += 1;
+                }
+            }
+            // A batch that was just redriven waits until its children have been, too.
+            Decision::Abandon if batch.run_at > now.wall => {}
+            Decision::Abandon => {
+                if self.command(batch.id, JobCommand::Abandon { error: hopeless(&plan, &counts) }).await? {
+                    report.abandoned += 1;
+                }
+            }
+            Decision::CancelRest => {
+                report.cancelled += stop_children(&self.store, batch.id, "a part of its batch failed", now).await?;
+                // All that waited has ended by that; what runs hints when it has.
+                let counts = Counts::of(&self.store.statistics(Scope::default().with_parent(batch.id)).await?);
+                if decide(plan.rule, plan.children, plan.fail_fast, &counts) == Decision::Abandon
+                    && self.command(batch.id, JobCommand::Abandon { error: hopeless(&plan, &counts) }).await?
+                {
+                    report.abandoned += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops the children of a batch that has ended, unless they may run on.
+    async fn after(&self, batch: &JobRecord, report: &mut KeeperReport) -> Result<(), StoreError> {
+        let stop = match batch.status {
+            JobStatus::Completed => plan(batch).is_some_and(|plan| plan.cancel_rest),
+            status => status.is_terminal(),
+        };
+        if stop {
+            report.cancelled += stop_children(&self.store, batch.id, "its batch has ended", self.clock.now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether it applied: if not, someone else was faster.
+    async fn command(&self, job: JobId, command: JobCommand) -> Result<bool, StoreError> {
+        let request = CommandRequest { job, if_version: None, command };
+        let outcomes = self.store.command(vec![request], Actor::Batch {}, self.clock.now()).await?;
+        Ok(outcomes.iter().any(|outcome| matches!(outcome, CommandOutcome::Applied { .. })))
+    }
+}
+
+fn plan(batch: &JobRecord) -> Option<Plan> {
+    if batch.kind != JobKind::batch() {
+        return None;
+    }
+    let plan = Plan::deserialize(&batch.payload).ok();
+    if plan.is_none() {
+        tracing::warn!(batch = %batch.id, "the payload of a batch is no plan: it will never end by itself");
+    }
+    plan
+}
+
+fn hopeless(plan: &Plan, counts: &Counts) -> JobError {
+    let wanted = match plan.rule {
+        BatchRule::AtLeast(wanted) => wanted,
+        BatchRule::All | BatchRule::Ended => plan.children,
+    };
+    let message = format!(
+        "{} of {} children completed, {wanted} were needed: {} failed, {} were cancelled, {} timed out; redrive the batch \
+         once the cause is mended",
+        counts.completed, plan.children, counts.failed, counts.cancelled, counts.timeout
+    );
+    JobError { category: ErrorCategory::NoData, message }
+}
+
+/// Stops the children of a batch that ended while they were being enqueued, if it says so.
+pub(super) async fn stop_late_children(store: &Arc<dyn JobStore>, batch: JobId, now: Moment) -> Result<(), StoreError> {
+    let Some(batch) = store.get_one(JobRef::Id(batch)).await? else { return Ok(()) };
+    if batch.status != JobStatus::Completed || plan(&batch).is_some_and(|plan| plan.cancel_rest) {
+        stop_children(store, batch.id, "its batch has ended", now).await?;
+    }
+    Ok(())
+}
+
+/// Cancels every unfinished child, page after page.
+async fn stop_children(store: &Arc<dyn JobStore>, batch: JobId, reason: &str, now: Moment) -> Result<u64, StoreError> {
+    let unfinished = [JobStatus::Pending, JobStatus::Processing];
+    let filter = Filter::default().with_parent(batch).with_statuses(unfinished);
+    let mut options = ListOptions::new(filter).with_order(Order::OldestFirst).with_limit(MAX_PAGE);
+    let mut stopped = 0;
+    loop {
+        let page = store.list(options.clone()).await?;
+        let cancel = |job: JobRecord| CommandRequest {
+            job: job.id,
+            if_version: None,
+            command: JobCommand::Cancel { reason: reason.into(), acknowledge_within: ANSWER },
+        };
+        let requests: Vec<_> = page.items.into_iter().map(cancel).collect();
+        if !requests.is_empty() {
+            let outcomes = store.command(requests, Actor::Batch {}, now).await?;
+            let applied = |outcome: &&CommandOutcome| matches!(outcome, CommandOutcome::Applied { .. });
+            stopped += u64::try_from(outcomes.iter().filter(applied).count()).unwrap_or(0);
+        }
+        if page.next.is_none() {
+            return Ok(stopped);
+        }
+        options.cursor = page.next;
+    }
+}

@@ -1,0 +1,67 @@
+//! Deleting what is old enough, page after page.
+
+use super::JobManager;
+use crate::error::StoreError;
+use crate::retention::{Retained, RetentionPolicy};
+use crate::store::{Filter, ListOptions, Order, Purge, PurgeOptions, Scope};
+use atlas_schema::{JobId, JobKind, JobStatus, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+impl JobManager {
+    /// Deletes what a policy no longer keeps, in pages of 1000. Other callers get their turn between pages.
+    ///
+    /// # Errors
+    /// The store's. What was deleted before stays deleted; the call may be repeated.
+    pub async fn retain(&self, policy: &RetentionPolicy) -> Result<Retained, StoreError> {
+        self.retain_until(policy, &CancellationToken::new()).await
+    }
+
+    /// The same, ending early once `stop` fires.
+    pub(crate) async fn retain_until(
+        &self,
+        policy: &RetentionPolicy,
+        stop: &CancellationToken,
+    ) -> Result<Retained, StoreError> {
+        let now = self.clock.now().wall;
+        let mut report = Retained::default();
+        let Some(youngest) = policy.cuts(now, None).map(|(_, cut)| cut).max() else { return Ok(report) };
+        let open = self.oldest_open_batch(youngest, stop).await?;
+        report.held_back_by = open.map(|(id, _)| id);
+        for (status, before) in policy.cuts(now, open.map(|(_, made)| made)) {
+            let options = PurgeOptions::new(Purge::Ended { status, before });
+            while !stop.is_cancelled() {
+                let purged = self.store.purge(options.clone()).await?;
+                report.count(status, purged.jobs);
+                if !purged.more {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(report)
+    }
+
+    /// The oldest batch that has not ended and was made before `before`. A younger one has no child that ended so early.
+    async fn oldest_open_batch(
+        &self,
+        before: Timestamp,
+        stop: &CancellationToken,
+    ) -> Result<Option<(JobId, Timestamp)>, StoreError> {
+        if self.store.statistics(Scope::default().with_kind(JobKind::batch())).await?.unfinished() == 0 {
+            return Ok(None);
+        }
+        let filter = Filter::default().with_kind(JobKind::batch()).with_created_before(before);
+        let filter = filter.with_statuses([JobStatus::Pending, JobStatus::Processing]);
+        let mut options = ListOptions::new(filter).with_order(Order::OldestFirst).with_limit(1);
+        loop {
+            let page = self.store.list(options.clone()).await?;
+            if let Some(batch) = page.items.first() {
+                return Ok(Some((batch.id, batch.created_at)));
+            }
+            if page.next.is_none() || stop.is_cancelled() {
+                return Ok(None);
+            }
+            options.cursor = page.next;
+        }
+    }
+}

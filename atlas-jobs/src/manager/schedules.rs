@@ -1,0 +1,123 @@
+//! Schedules, as callers and operators see them.
+
+use super::{Accepted, JobManager, ManagerError};
+use crate::schedule::{Schedule, ScheduleError, ScheduleSpec, Scheduled, Stored, ensure_tick, key, tick_key};
+use crate::spec::JobSpec;
+use crate::store::{Filter, JobRef, ListOptions, MAX_PAGE, Purge, PurgeOptions};
+use atlas_schema::{JobKind, JobRecord, JobStatus, QueueName, TenantId};
+use std::time::Duration;
+
+/// A name that is freed may be taken by another process at once. So often is tried again.
+const TRIES: usize = 3;
+
+impl JobManager {
+    /// Makes a schedule, or finds the same one there. Call it at each start of the host: it also mends a schedule whose
+    /// next tick went missing.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Differs`] if another schedule has the name: change that with [`reschedule`](Self::reschedule).
+    pub async fn schedule(&self, spec: ScheduleSpec) -> Result<Scheduled, ScheduleError> {
+        self.put_schedule(spec, false).await
+    }
+
+    /// Makes a schedule, in place of another one of the same name if there is one. Times that were run are not run again.
+    ///
+    /// # Errors
+    /// As [`schedule`](Self::schedule). After a failure in the middle there may be no schedule of the name: repeat it.
+    pub async fn reschedule(&self, spec: ScheduleSpec) -> Result<Scheduled, ScheduleError> {
+        self.put_schedule(spec, true).await
+    }
+
+    /// Ends a schedule. False if there is none of this name. A tick that is being run may still enqueue its job.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn unschedule(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        reason: impl Into<String>,
+    ) -> Result<bool, ScheduleError> {
+        let Some(record) = self.find_schedule(tenant, name).await? else { return Ok(false) };
+        if record.status.is_terminal() {
+            return Ok(false);
+        }
+        let reason = reason.into();
+        match self.cancel(record.id, reason.clone(), Duration::ZERO).await {
+            Ok(_) | Err(ManagerError::NotFound | ManagerError::Rejected(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // The next tick would find its schedule gone and end. There is no need to wait for that.
+        let next = Stored::read(&record).ok().and_then(|stored| stored.cron().ok()?.next(self.now().wall));
+        if let Some(next) = next {
+            let reference = JobRef::Idempotency(record.tenant.clone(), tick_key(record.id, next)?);
+            if let Some(tick) = self.get(reference).await?.filter(|tick| tick.status == JobStatus::Pending) {
+                match self.cancel(tick.id, reason, Duration::ZERO).await {
+                    Ok(_) | Err(ManagerError::NotFound | ManagerError::Rejected(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// All schedules that have not ended, of one tenant or all. Walks the list of jobs: for tools, not for each request.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Unreadable`] for one that a newer release made; the store's.
+    pub async fn schedules(&self, tenant: Option<TenantId>) -> Result<Vec<Schedule>, ScheduleError> {
+        let mut filter = Filter::default().with_kind(JobKind::schedule()).with_statuses([JobStatus::Pending]);
+        filter.tenant = tenant;
+        let mut options = ListOptions::new(filter).with_limit(MAX_PAGE);
+        let mut schedules = Vec::new();
+        loop {
+            let page = self.store.list(options.clone()).await?;
+            for record in page.items {
+                schedules.push(Stored::read(&record)?.view(&record, self.now().wall)?);
+            }
+            if page.next.is_none() {
+                return Ok(schedules);
+            }
+            options.cursor = page.next;
+        }
+    }
+
+    async fn find_schedule(&self, tenant: TenantId, name: &str) -> Result<Option<JobRecord>, ScheduleError> {
+        let found = self.get(JobRef::Idempotency(tenant, key(name)?)).await?;
+        Ok(found.filter(|record| record.kind == JobKind::schedule()))
+    }
+
+    async fn put_schedule(&self, spec: ScheduleSpec, replace: bool) -> Result<Scheduled, ScheduleError> {
+        let stored = Stored::of(&spec);
+        let now = self.now().wall;
+        let next = spec.cron.next(now).filter(|next| spec.until.is_none_or(|until| *next <= until));
+        let next = next.ok_or(ScheduleError::Over)?;
+        let mut job = JobSpec::new(JobKind::schedule(), &stored)?;
+        job.tenant = spec.job.tenant.clone();
+        job.queue = QueueName::new("schedules")?;
+        job.idempotency_key = Some(key(&spec.name)?);
+        job.deadline = spec.until;
+        for _ in 0..TRIES {
+            let (id, created) = match self.enqueue(job.clone()).await {
+                Ok(Accepted::Created(id)) => (id, true),
+                Ok(Accepted::Existing(id)) => (id, false),
+                Err(ManagerError::Conflict { existing, .. }) => (existing, false),
+                Err(error) => return Err(error.into()),
+            };
+            // Gone again at once: someone else replaces it.
+            let Some(record) = self.get(id).await? else { continue };
+            let same = record.kind == JobKind::schedule() && Stored::read(&record).is_ok_and(|found| found == stored);
+            if !record.status.is_terminal() && same {
+                ensure_tick(self, &record, &stored, next).await?;
+                return Ok(Scheduled { id, next, created });
+            }
+            let is_schedule = record.kind == JobKind::schedule();
+            if !is_schedule || (!record.status.is_terminal() && !replace) {
+                return Err(ScheduleError::Differs { existing: id });
+            }
+            // An ended or replaced schedule gives up its name. Its ticks find it gone and end.
+            self.store.purge(PurgeOptions::new(Purge::Jobs(vec![id]))).await?;
+        }
+        Err(ManagerError::NotFound.into())
+    }
+}

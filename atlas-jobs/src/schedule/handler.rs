@@ -1,0 +1,126 @@
+//! The handler of ticks: enqueues what is due, then its own successor.
+
+use super::due::{Due, due};
+use super::spec::{ScheduleError, Stored, tick_key};
+use crate::manager::{Accepted, JobManager, ManagerError};
+use crate::spec::JobSpec;
+use crate::state::MAX_ATTEMPTS;
+use crate::store::JobCommand;
+use crate::worker::{AfterError, HandlerError, JobContext, JobHandler};
+use async_trait::async_trait;
+use atlas_schema::{Actor, ErrorCategory, JobId, JobKind, JobRecord, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// So many jobs are enqueued by one call of the store.
+const PAGE: usize = 500;
+
+/// The payload of a job of kind `schedule.tick`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Tick {
+    schedule: JobId,
+    tick: Timestamp,
+}
+
+/// Runs jobs of kind `schedule.tick`. Any number of workers may; they must look at the queues of the schedules' jobs.
+///
+/// A worker with this handler never drains: there always is a next tick.
+#[derive(Debug, Clone)]
+pub struct ScheduleHandler {
+    jobs: JobManager,
+}
+
+impl ScheduleHandler {
+    /// Enqueues through `jobs`, by its clock.
+    pub const fn new(jobs: JobManager) -> Self {
+        Self { jobs }
+    }
+}
+
+#[async_trait]
+impl JobHandler for ScheduleHandler {
+    async fn run(&self, job: JobContext) -> Result<Value, HandlerError> {
+        let Tick { schedule, tick } = job.params()?;
+        let record = self.jobs.get(schedule).await.map_err(|error| storage(&error))?;
+        let Some(record) = record.filter(|record| !record.status.is_terminal()) else {
+            return Ok(json!({ "over": true }));
+        };
+        let broken = |error: ScheduleError| {
+            HandlerError::new(ErrorCategory::InvalidInput, error.to_string()).with_after(AfterError::Fail)
+        };
+        let stored = Stored::read(&record).map_err(broken)?;
+        let cron = stored.cron().map_err(|error| broken(error.into()))?;
+        // The store judged the tick to be due; a clock that lags behind the store's must not lose it.
+        let now = self.jobs.now().wall.max(tick);
+        let before = tick.saturating_sub(Duration::from_millis(1));
+        let Due { ticks, next } = due(&cron, before, now, stored.catch_up);
+        let work: Result<Vec<_>, _> = ticks.iter().map(|tick| stored.job(&record.tenant, *tick)).collect();
+        enqueue(&self.jobs, work.map_err(|error| broken(error.into()))?).await?;
+        // Last: whoever dies before this is followed by another attempt of this very tick.
+        if let Some(next) = next {
+            let spec = tick_spec(&record, &stored, next).map_err(broken)?;
+            enqueue(&self.jobs, vec![spec]).await?;
+        } else if let Err(ManagerError::Store(error)) =
+            self.jobs.command(schedule, None, JobCommand::Conclude { result: Value::Null }).await
+        {
+            return Err(storage(&error));
+        }
+        Ok(json!({ "ticks": ticks, "next": next }))
+    }
+}
+
+fn storage(error: &crate::error::StoreError) -> HandlerError {
+    HandlerError::new(ErrorCategory::Storage, error.to_string())
+}
+
+/// Enqueues what is not there yet. A key that is taken by other work was used before the schedule was changed: that
+/// time has been run.
+async fn enqueue(jobs: &JobManager, specs: Vec<JobSpec>) -> Result<(), HandlerError> {
+    let mut specs = specs.into_iter();
+    loop {
+        let page: Vec<_> = specs.by_ref().take(PAGE).collect();
+        if page.is_empty() {
+            return Ok(());
+        }
+        let answers = jobs.enqueue_as(page, &Actor::Schedule {}).await.map_err(|error| match error {
+            ManagerError::Store(error) => storage(&error),
+            other => HandlerError::new(ErrorCategory::Internal, other.to_string()),
+        })?;
+        for answer in answers {
+            match answer {
+                Ok(_) | Err(ManagerError::Conflict { .. }) => {}
+                Err(error) => return Err(HandlerError::new(ErrorCategory::InvalidInput, error.to_string())),
+            }
+        }
+    }
+}
+
+fn tick_spec(schedule: &JobRecord, stored: &Stored, tick: Timestamp) -> Result<JobSpec, ScheduleError> {
+    let spec = JobSpec::new(JobKind::schedule_tick(), &Tick { schedule: schedule.id, tick })?
+        .with_queue(stored.queue().clone())
+        .with_tenant(schedule.tenant.clone())
+        .with_run_at(tick)
+        .with_max_attempts(MAX_ATTEMPTS)
+        .with_idempotency_key(tick_key(schedule.id, tick)?);
+    Ok(spec)
+}
+
+/// Sees to it that the first tick after now is there. Harmless if it is, or if an earlier one is still to come.
+pub(crate) async fn ensure_tick(
+    jobs: &JobManager,
+    schedule: &JobRecord,
+    stored: &Stored,
+    next: Timestamp,
+) -> Result<Accepted, ScheduleError> {
+    let spec = tick_spec(schedule, stored, next)?;
+    let mut answers = jobs.enqueue_as(vec![spec], &Actor::Schedule {}).await?;
+    Ok(answers.pop().unwrap_or(Err(ManagerError::NotFound))?)
+}
+
+/// The time for which a schedule made this job; `None` for other jobs.
+pub fn tick_of<P>(record: &JobRecord<P>) -> Option<Timestamp> {
+    let rest = record.idempotency_key.as_ref()?.as_str().strip_prefix("schedule:")?;
+    Timestamp::from_millis(rest.rsplit_once(':')?.1.parse().ok()?).ok()
+}

@@ -1,0 +1,61 @@
+//! Where a given-up delivery is kept: a failed job of kind `webhook`, which can be listed and redriven like any other.
+
+use super::event::WebhookEvent;
+use super::handler::{InvalidWebhook, WebhookJob, category};
+use super::sender::SendError;
+use crate::clock::Moment;
+use crate::error::StoreError;
+use crate::random::Random;
+use crate::spec::NewJob;
+use crate::store::{CommandRequest, Enqueued, JobCommand, JobStore};
+use atlas_schema::{Actor, CorrelationId, IdempotencyKey, JobError, JobId, QueueName, TenantId};
+use std::time::Duration;
+
+/// The letter waits so long before a worker could take it, should this process die before it is marked as failed.
+const UNTAKEN: Duration = Duration::from_hours(1);
+
+/// Why a letter could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LetterError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Invalid(#[from] InvalidWebhook),
+    #[error("the store refused the dead letter: {0}")]
+    Refused(#[from] crate::state::Reject),
+}
+
+/// A delivery that is given up.
+pub(super) struct Letter<'a> {
+    pub(super) key: &'a str,
+    pub(super) url: &'a str,
+    pub(super) event: WebhookEvent,
+    pub(super) tenant: TenantId,
+    pub(super) queue: QueueName,
+    pub(super) correlation: CorrelationId,
+}
+
+/// Keeps the letter, once: its key is the outbox entry's, so that a repeat after a crash finds it there.
+pub(super) async fn keep(
+    store: &dyn JobStore,
+    letter: Letter<'_>,
+    why: &SendError,
+    random: &Random,
+    now: Moment,
+) -> Result<JobId, LetterError> {
+    let work = WebhookJob::kept(letter.url, letter.event, letter.key);
+    let mut spec = work.spec()?.with_tenant(letter.tenant).with_queue(letter.queue);
+    spec = spec.with_run_at(now.wall.saturating_add(UNTAKEN)).with_correlation_id(letter.correlation);
+    spec.idempotency_key = IdempotencyKey::new(format!("webhook:{}", letter.key)).ok();
+    let job = NewJob::new(spec, store.stage(), random.job_id(now.wall), random.correlation_id());
+    let id = match store.enqueue(vec![job], now).await?.pop() {
+        Some(Enqueued::Created { id } | Enqueued::Existing { id } | Enqueued::Conflict { id, .. }) => id,
+        Some(Enqueued::Refused(reject)) => return Err(reject.into()),
+        None => return Err(StoreError::new(crate::error::Kind::Internal, "job", "enqueue").into()),
+    };
+    let error = JobError { category: category(why.kind()), message: why.to_string() };
+    let request = CommandRequest { job: id, if_version: None, command: JobCommand::Abandon { error } };
+    // Refused if it has ended already, or someone redrove it: then it is where it should be.
+    store.command(vec![request], Actor::Caller {}, now).await?;
+    Ok(id)
+}
