@@ -215,12 +215,14 @@ impl JobStore for MapStore {
                 |job| job.status == status && job.finished_at.is_some_and(|at| at < before),
                 |job| (job.finished_at, job.id),
             ),
-            Purge::Jobs(ids) => ids,
+            Purge::Jobs(ids) => {
+                bounded(ids.len(), 0, "purge")?;
+                ids
+            }
         };
         let runs = |id: &JobId| inner.jobs.get(id).is_some_and(|row| row.record.status == JobStatus::Processing);
         let gone: Vec<JobId> = ids.iter().take(limit).filter(|id| !runs(id)).copied().collect();
         let jobs = gone.iter().filter(|id| inner.jobs.remove(id).is_some()).count();
-        inner.outbox.retain(|_, waiting| !gone.contains(&waiting.entry.event.job));
         Ok(Purged { jobs, more: ids.len() > limit })
     }
 
