@@ -1,9 +1,10 @@
 //! The embedded store: one SQLite file.
 //!
 //! One thread writes and commits calls in groups; others read beside it. Several processes on one machine may
-//! open one file. What a call means is in the kernel, which the memory store shares; this module keeps rows.
+//! open one file; jobs that one enqueues are noticed by the workers of another within milliseconds. What a call means is in the kernel, which the memory store shares; this module keeps rows.
 
 mod error;
+mod leased;
 mod read;
 mod reader;
 mod record;
@@ -161,11 +162,12 @@ impl SqliteJobs {
         }
         let (alive, threads) = watch::channel(());
         let (own, read_by) = mpsc::channel();
-        let start = |conn| Writer::start(conn, options.stage, read_by, alive.clone());
+        let waker = Arc::new(Waker::new());
+        let start = |conn| Writer::start(conn, options.stage, waker.clone(), read_by, alive.clone());
         let writer = if options.read_only { None } else { Some(start(writing(options)?)?) };
         let connections: Result<Vec<_>, _> = (0..options.readers).map(|_| reading(options)).collect();
         let readers = Readers::start(connections?, &own, &alive)?;
-        Ok(Self { stage: options.stage, writer, readers, waker: Arc::new(Waker::new()), threads })
+        Ok(Self { stage: options.stage, writer, readers, waker, threads })
     }
 
     /// Waits until the file is closed. Other clones keep it open: drop them first.

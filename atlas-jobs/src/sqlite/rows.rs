@@ -1,7 +1,8 @@
 //! Single rows of the file, in the middle of the writer's transaction.
 
 use super::error::{BACKEND, corrupt, failed};
-use super::record::{COLUMNS, FROM, Head, Reader, code, int, record};
+use super::leased::Leased;
+use super::record::{COLUMNS, FROM, Head, Reader, WIDTH, code, int, record};
 use crate::error::StoreError;
 use crate::kernel::{Beat, Place, Rows};
 use crate::state::{Applied, OutboxEntry};
@@ -11,8 +12,12 @@ use rusqlite::{Connection, Params, params};
 use serde::Serialize;
 use serde_json::Value;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 use std::time::Duration;
+
+/// So many groups are looked through one by one.
+const RECENT: usize = 8;
 
 type Group = (QueueName, JobKind, JobStatus, TenantId);
 
@@ -21,8 +26,19 @@ pub(super) struct SqliteRows<'c> {
     stage: Stage,
     operation: &'static str,
     /// Changes of the counts that are not written yet: jobs and milliseconds.
+    recent: Vec<(Group, i64, i64)>,
+    /// Those of further groups.
     counts: HashMap<Group, (i64, i64)>,
+    leased: &'c mut Leased,
+    /// Ready jobs that were found: whoever loads one of them will ask for its payload, which stands in the same row.
+    found: HashSet<JobId>,
+    payloads: HashMap<JobId, Value>,
 }
+
+// The lead of the job table in FROM makes these two primary key look-ups.
+static LOAD: LazyLock<String> = LazyLock::new(|| format!("SELECT {COLUMNS} FROM {FROM} WHERE j.id = ?1"));
+static LOAD_WITH_PAYLOAD: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {COLUMNS}, j.payload FROM {FROM} WHERE j.id = ?1"));
 
 /// What this store can do. Sizes keep one row well below SQLite's own limit of a billion bytes.
 pub(super) const fn capabilities() -> Capabilities {
@@ -40,8 +56,9 @@ pub(super) const fn capabilities() -> Capabilities {
 }
 
 impl<'c> SqliteRows<'c> {
-    pub(super) fn new(conn: &'c Connection, stage: Stage, operation: &'static str) -> Self {
-        Self { conn, stage, operation, counts: HashMap::new() }
+    pub(super) fn new(conn: &'c Connection, stage: Stage, operation: &'static str, leased: &'c mut Leased) -> Self {
+        let (counts, found, payloads) = (HashMap::new(), HashSet::new(), HashMap::new());
+        Self { conn, stage, operation, recent: Vec::new(), counts, leased, found, payloads }
     }
 
     /// Writes what was only added up so far.
@@ -50,7 +67,9 @@ impl<'c> SqliteRows<'c> {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                    ON CONFLICT (queue, kind, status, tenant) DO UPDATE
                    SET jobs = jobs + excluded.jobs, processing_ms = processing_ms + excluded.processing_ms";
-        for ((queue, kind, status, tenant), (jobs, millis)) in std::mem::take(&mut self.counts) {
+        let recent = std::mem::take(&mut self.recent).into_iter();
+        let rest = std::mem::take(&mut self.counts).into_iter().map(|(group, (jobs, millis))| (group, jobs, millis));
+        for ((queue, kind, status, tenant), jobs, millis) in recent.chain(rest) {
             if (jobs, millis) != (0, 0) {
                 self.run(sql, params![queue.as_str(), kind.as_str(), code(status), tenant.as_str(), jobs, millis])?;
             }
@@ -99,11 +118,25 @@ impl<'c> SqliteRows<'c> {
     }
 
     fn count<P>(&mut self, record: &JobRecord<P>, by: i64) {
-        let group = (record.queue.clone(), record.kind.clone(), record.status, record.tenant.clone());
         let millis = i64::try_from(Count::processing_of(record).as_millis()).unwrap_or(i64::MAX);
+        let millis = by.saturating_mul(millis);
+        let same = |(queue, kind, status, tenant): &Group| {
+            (queue, kind, *status, tenant) == (&record.queue, &record.kind, record.status, &record.tenant)
+        };
+        // One call seldom meets more groups than these: a copy of the names for each job would cost more.
+        if let Some((_, jobs, sum)) = self.recent.iter_mut().find(|(group, ..)| same(group)) {
+            *jobs += by;
+            *sum = sum.saturating_add(millis);
+            return;
+        }
+        let group = (record.queue.clone(), record.kind.clone(), record.status, record.tenant.clone());
+        if self.recent.len() < RECENT {
+            self.recent.push((group, by, millis));
+            return;
+        }
         let count = self.counts.entry(group).or_default();
         count.0 += by;
-        count.1 = count.1.saturating_add(by.saturating_mul(millis));
+        count.1 = count.1.saturating_add(millis);
     }
 }
 
@@ -130,12 +163,24 @@ impl Rows for SqliteRows<'_> {
     }
 
     fn load(&mut self, id: JobId) -> Result<Option<JobRecord<()>>, StoreError> {
-        // The lead of the job table in FROM makes this two primary key look-ups.
-        let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE j.id = ?1");
-        self.one(&sql, params![id.as_bytes()], |row| record(row, self.stage))
+        if let Some(known) = self.leased.get(id) {
+            return Ok(Some(known.clone()));
+        }
+        if self.found.contains(&id) {
+            let loaded = self.one(&LOAD_WITH_PAYLOAD, params![id.as_bytes()], |row| {
+                Ok((record(row, self.stage)?, row.json(WIDTH)?))
+            })?;
+            let Some((record, payload)) = loaded else { return Ok(None) };
+            self.payloads.insert(id, payload);
+            return Ok(Some(record));
+        }
+        self.one(&LOAD, params![id.as_bytes()], |row| record(row, self.stage))
     }
 
     fn payload(&mut self, id: JobId) -> Result<Value, StoreError> {
+        if let Some(payload) = self.payloads.remove(&id) {
+            return Ok(payload);
+        }
         let payload =
             self.one("SELECT payload FROM atlas_jobs_job WHERE id = ?1", params![id.as_bytes()], |row| row.json(0))?;
         payload.ok_or_else(|| corrupt(self.operation, "a job has no payload"))
@@ -160,7 +205,7 @@ impl Rows for SqliteRows<'_> {
                 self.json(&record.payload)?,
             ],
         )?;
-        self.write_state(&record)?;
+        self.insert_state(&record)?;
         self.write_result(record.id, record.result.as_ref())?;
         if record.status == JobStatus::Pending {
             self.enter_queue(&record)?;
@@ -175,7 +220,7 @@ impl Rows for SqliteRows<'_> {
         if before.status == JobStatus::Pending {
             self.leave_queue(before)?;
         }
-        self.write_state(&record)?;
+        self.update_state(before, &record)?;
         self.write_result(record.id, record.result.as_ref())?;
         if record.status == JobStatus::Pending {
             self.enter_queue(&record)?;
@@ -183,16 +228,19 @@ impl Rows for SqliteRows<'_> {
         self.count(before, -1);
         self.count(&record, 1);
         self.write_event(&event)?;
+        self.leased.wrote(record);
         self.post(&outbox)
     }
 
     fn set_progress(&mut self, id: JobId, progress: &Progress) -> Result<(), StoreError> {
+        self.leased.forget(id);
         let text = self.json(progress)?;
         self.run("UPDATE atlas_jobs_state SET progress = ?2 WHERE id = ?1", params![id.as_bytes(), text])?;
         Ok(())
     }
 
     fn delete(&mut self, record: &JobRecord<()>) -> Result<(), StoreError> {
+        self.leased.forget(record.id);
         if record.status == JobStatus::Pending {
             self.leave_queue(record)?;
         }
@@ -273,6 +321,7 @@ impl Rows for SqliteRows<'_> {
                 break;
             }
         }
+        self.found.extend(places.iter().map(|(_, _, id)| *id));
         Ok(places)
     }
 

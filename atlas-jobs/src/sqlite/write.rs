@@ -37,13 +37,35 @@ impl SqliteRows<'_> {
         Ok(())
     }
 
-    pub(super) fn write_state<P>(&self, record: &JobRecord<P>) -> Result<(), StoreError> {
-        let cancel = record.cancel_requested.as_ref();
-        let millis = |at: Option<Timestamp>| at.map(Timestamp::as_millis);
-        self.run(
-            "INSERT OR REPLACE INTO atlas_jobs_state (id, status, version, epoch, attempt, run_at, deadline, updated_at,
-               started_at, finished_at, worker, lease_end, cancel_at, cancel_by, cancel_reason, progress, error)
+    pub(super) fn insert_state<P>(&self, record: &JobRecord<P>) -> Result<(), StoreError> {
+        self.state(
+            "INSERT INTO atlas_jobs_state (id, status, version, epoch, attempt, run_at, updated_at, started_at,
+               finished_at, worker, lease_end, deadline, cancel_at, cancel_by, cancel_reason, progress, error)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+            record,
+        )
+    }
+
+    /// Most moves change nothing but status, times and lease: the rest, and its indexes, are left alone then.
+    pub(super) fn update_state(&self, before: &JobRecord<()>, record: &JobRecord<()>) -> Result<(), StoreError> {
+        let same = before.deadline == record.deadline
+            && before.cancel_requested == record.cancel_requested
+            && before.progress == record.progress
+            && before.error == record.error;
+        if !same {
+            return self.state(
+                "UPDATE atlas_jobs_state SET status = ?2, version = ?3, epoch = ?4, attempt = ?5, run_at = ?6,
+                   updated_at = ?7, started_at = ?8, finished_at = ?9, worker = ?10, lease_end = ?11, deadline = ?12,
+                   cancel_at = ?13, cancel_by = ?14, cancel_reason = ?15, progress = ?16, error = ?17
+                 WHERE id = ?1",
+                record,
+            );
+        }
+        let lease = record.lease.as_ref();
+        self.run(
+            "UPDATE atlas_jobs_state SET status = ?2, version = ?3, epoch = ?4, attempt = ?5, run_at = ?6,
+               updated_at = ?7, started_at = ?8, finished_at = ?9, worker = ?10, lease_end = ?11
+             WHERE id = ?1",
             params![
                 record.id.as_bytes(),
                 code(record.status),
@@ -51,12 +73,34 @@ impl SqliteRows<'_> {
                 int(record.epoch),
                 record.attempt,
                 record.run_at.as_millis(),
-                millis(record.deadline),
+                record.updated_at.as_millis(),
+                record.started_at.map(Timestamp::as_millis),
+                record.finished_at.map(Timestamp::as_millis),
+                lease.map(|lease| lease.worker.as_str()),
+                lease.map(|lease| lease.expires_at.as_millis()),
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn state<P>(&self, sql: &str, record: &JobRecord<P>) -> Result<(), StoreError> {
+        let cancel = record.cancel_requested.as_ref();
+        let millis = |at: Option<Timestamp>| at.map(Timestamp::as_millis);
+        self.run(
+            sql,
+            params![
+                record.id.as_bytes(),
+                code(record.status),
+                int(record.version),
+                int(record.epoch),
+                record.attempt,
+                record.run_at.as_millis(),
                 record.updated_at.as_millis(),
                 millis(record.started_at),
                 millis(record.finished_at),
                 record.lease.as_ref().map(|lease| lease.worker.as_str()),
                 record.lease.as_ref().map(|lease| lease.expires_at.as_millis()),
+                millis(record.deadline),
                 cancel.map(|cancel| cancel.at.as_millis()),
                 cancel.map(|cancel| cancel.acknowledge_by.as_millis()),
                 cancel.map(|cancel| cancel.reason.as_str()),

@@ -5,17 +5,22 @@
 //! sent after the commit, never before.
 
 use super::error::{BACKEND, kind_of};
+use super::leased::Leased;
 use super::rows::SqliteRows;
 use crate::error::{Kind, StoreError};
 use crate::lease::SilenceWatch;
+use crate::store::Waker;
 use atlas_schema::Stage;
 use rusqlite::Connection;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 /// The most calls of one commit: it bounds how long the first of them waits for the last.
 const GROUP: usize = 256;
+/// Between two looks for jobs of other processes. A look costs some microseconds.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Called after the commit: with the failure, if there was one.
 type Reply = Box<dyn FnOnce(Result<(), Failure>) + Send>;
@@ -54,6 +59,7 @@ impl Writer {
     pub(super) fn start(
         conn: Connection,
         stage: Stage,
+        waker: Arc<Waker>,
         reading: mpsc::Receiver<()>,
         alive: watch::Sender<()>,
     ) -> Result<Self, StoreError> {
@@ -61,7 +67,9 @@ impl Writer {
         let thread = thread::Builder::new().name("atlas-jobs-writer".into());
         thread
             .spawn(move || {
-                serve(&conn, stage, &tasks);
+                let watch = SilenceWatch::new();
+                let session = Session { watch, leased: Leased::default(), waker, youngest: None };
+                serve(&conn, session, stage, &tasks);
                 while reading.recv().is_ok() {}
                 // First the file is closed, then it is said to be.
                 drop(conn);
@@ -102,19 +110,58 @@ impl Writer {
     }
 }
 
-fn serve(conn: &Connection, stage: Stage, tasks: &mpsc::Receiver<Task>) {
-    let mut watch = SilenceWatch::new();
-    while let Ok(first) = tasks.recv() {
+/// What the thread knows from one transaction to the next.
+struct Session {
+    watch: SilenceWatch,
+    leased: Leased,
+    waker: Arc<Waker>,
+    /// The youngest row of the job table.
+    youngest: Option<i64>,
+}
+
+impl Session {
+    /// Notices what other processes have written, and wakes who waits if there are jobs among it.
+    ///
+    /// Other writes wake nobody: two idle workers would keep each other awake by their heartbeats.
+    fn look(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        if self.leased.look(conn)? {
+            let sql = "SELECT max(rowid) FROM atlas_jobs_job";
+            let youngest = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            if self.youngest != youngest {
+                self.youngest = youngest;
+                self.waker.wake();
+            }
+        }
+        Ok(())
+    }
+
+    /// The next task; between two, while anyone waits for jobs, looks for those of other processes.
+    fn next(&mut self, conn: &Connection, tasks: &mpsc::Receiver<Task>) -> Option<Task> {
+        while self.waker.is_awaited() {
+            match tasks.recv_timeout(LOOK) {
+                Ok(task) => return Some(task),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+                // A look that fails costs a hint, and the next call will say why.
+                Err(mpsc::RecvTimeoutError::Timeout) => drop(self.look(conn)),
+            }
+        }
+        tasks.recv().ok()
+    }
+}
+
+fn serve(conn: &Connection, mut session: Session, stage: Stage, tasks: &mpsc::Receiver<Task>) {
+    while let Some(first) = session.next(conn, tasks) {
         let mut group: Vec<Task> = std::iter::once(first).chain(tasks.try_iter().take(GROUP - 1)).collect();
         while !group.is_empty() {
-            group = commit(conn, stage, &mut watch, group);
+            group = commit(conn, stage, &mut session, group);
         }
     }
 }
 
 /// Runs a group in one transaction. Gives back those that must run again because a failure took the transaction away.
-fn commit(conn: &Connection, stage: Stage, watch: &mut SilenceWatch, group: Vec<Task>) -> Vec<Task> {
-    if let Err(error) = conn.execute_batch("BEGIN IMMEDIATE") {
+fn commit(conn: &Connection, stage: Stage, session: &mut Session, group: Vec<Task>) -> Vec<Task> {
+    if let Err(error) = run(conn, "BEGIN IMMEDIATE").and_then(|()| session.look(conn)) {
+        roll_back(conn);
         // Nothing ran: each call gets the same answer without having been tried.
         let failure = Failure::new(&error);
         for task in group {
@@ -122,21 +169,39 @@ fn commit(conn: &Connection, stage: Stage, watch: &mut SilenceWatch, group: Vec<
         }
         return Vec::new();
     }
+    let Session { watch, leased, .. } = session;
     let mut replies = Vec::with_capacity(group.len());
+    // A call on its own takes the whole transaction back if it fails: a savepoint would make SQLite copy each page that the
+    // call changes, a fifth of the work of a worker's round trip.
+    let alone = group.len() == 1;
     let mut tasks = group.into_iter();
     for task in tasks.by_ref() {
-        let opened = run(conn, "SAVEPOINT atlas_jobs_call");
-        let (stands, reply) = (task.call)(Some((&mut SqliteRows::new(conn, stage, task.operation), &mut *watch)));
+        let opened = if alone { Ok(()) } else { run(conn, "SAVEPOINT atlas_jobs_call") };
+        let mut rows = SqliteRows::new(conn, stage, task.operation, leased);
+        let (stands, reply) = (task.call)(Some((&mut rows, &mut *watch)));
+        if !stands {
+            leased.forget_all();
+        }
+        if alone && !stands {
+            // Whether SQLite has rolled back already or does it now: the call has its own failure to tell.
+            roll_back(conn);
+            reply(Ok(()));
+            return Vec::new();
+        }
         let closed = opened.and_then(|()| {
-            if !stands && !conn.is_autocommit() {
+            if alone || conn.is_autocommit() {
+                return Ok(());
+            }
+            if !stands {
                 run(conn, "ROLLBACK TO atlas_jobs_call")?;
             }
-            if conn.is_autocommit() { Ok(()) } else { run(conn, "RELEASE atlas_jobs_call") }
+            run(conn, "RELEASE atlas_jobs_call")
         });
         replies.push(reply);
         // A full disk or a failing one makes SQLite roll the whole transaction back.
         if conn.is_autocommit() || closed.is_err() {
             let failure = closed.err().as_ref().map_or_else(lost, Failure::new);
+            leased.forget_all();
             roll_back(conn);
             for reply in replies {
                 reply(Err(failure.clone()));
@@ -144,8 +209,9 @@ fn commit(conn: &Connection, stage: Stage, watch: &mut SilenceWatch, group: Vec<
             return tasks.collect();
         }
     }
-    let committed = conn.execute_batch("COMMIT").map_err(|error| Failure::new(&error));
+    let committed = run(conn, "COMMIT").map_err(|error| Failure::new(&error));
     if committed.is_err() {
+        leased.forget_all();
         roll_back(conn);
     }
     for reply in replies {

@@ -21,6 +21,11 @@ impl Waker {
         self.0.send_modify(|count| *count = count.wrapping_add(1));
     }
 
+    /// Whether anyone waits at all.
+    pub fn is_awaited(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
     /// Someone who waits from now on.
     pub fn subscribe(&self) -> Wakeups {
         Wakeups(self.0.subscribe())

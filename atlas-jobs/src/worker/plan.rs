@@ -6,69 +6,88 @@
 use crate::store::MAX_PAGE;
 use std::time::Duration;
 
-/// Jobs are fetched so far ahead: a round trip to a store takes less, so fast handlers don't wait for one.
+/// Jobs are fetched at least so far ahead.
 pub(super) const WINDOW: Duration = Duration::from_millis(20);
+/// And at most so far: twice a round trip, within these bounds. While one is under way the slots work off what the last
+/// one brought.
+const LONGEST_WINDOW: Duration = Duration::from_millis(100);
 /// The most jobs that wait for a slot. Batches of 500 cost a store as little per job as larger ones.
 pub(super) const MOST_AHEAD: usize = 500;
 /// So many outcomes are handed in at once.
 const FULL: usize = 500;
 /// An outcome waits at most so long for others to share its round trip.
 const FLUSH_AFTER: Duration = Duration::from_millis(1);
-/// A job that waited for a slot for so long goes back: it was to start within [`WINDOW`], so the pace has fallen, and a
+/// A job that waited for a slot for so many windows goes back: it was to start within one, so the pace has fallen, and a
 /// peer may be idle.
-const STALE_AFTER: Duration = Duration::from_millis(100);
+const STALE_WINDOWS: u32 = 5;
 
 /// How many ends were seen lately, and how long their handlers took.
 ///
-/// Sums that lose a tenth every [`TICK`](Self::TICK), so a steady rate shows as the ends of ten ticks. Whole numbers:
-/// the same run gives the same decisions on every machine.
+/// Sums that lose a tenth every [`TICK`](Self::TICK), so the last ten ticks count most; what counts as a tick seen fades
+/// alike, so that a young sum is not taken for a low rate. Whole numbers: the same run gives the same decisions on every
+/// machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pace {
     tick: u64,
     last: Duration,
     ended: u64,
     busy_us: u64,
+    seen: u64,
+    trip: Duration,
 }
 
 impl Pace {
     const TICK: Duration = Duration::from_millis(10);
     /// What one end adds: fine enough that a tenth of it is not lost to rounding.
     const ONE: u64 = 1024;
-    /// Ticks of memory, as the sums lose a tenth per tick.
+    /// A tenth is lost per tick.
     const MEMORY: u64 = 10;
 
     /// A handler ended that took so long.
     pub(super) fn ended(&mut self, now: Duration, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX / Self::ONE).min(u64::MAX / Self::ONE);
         *self = Self { tick: tick(now), last: now, ..self.faded(now) };
+        self.seen = self.seen.max(Self::ONE);
         self.ended = self.ended.saturating_add(Self::ONE);
         self.busy_us = self.busy_us.saturating_add(took.saturating_mul(Self::ONE));
     }
 
-    /// How many jobs to hold for slots that will soon be free: those that end within [`WINDOW`] at the present rate.
+    /// A round trip took so long.
+    pub(super) fn tripped(&mut self, took: Duration) {
+        self.trip = if self.trip.is_zero() { took } else { self.trip / 8 * 7 + took / 8 };
+    }
+
+    /// How far ahead jobs are fetched.
+    pub(super) fn window(&self) -> Duration {
+        self.trip.saturating_mul(2).clamp(WINDOW, LONGEST_WINDOW)
+    }
+
+    /// How many jobs to hold for slots that will soon be free: those that end within the window at the present rate.
     ///
     /// None if the handlers take longer than that, or if none ended within it: a job that waits here starts later than
     /// it would elsewhere.
     pub(super) fn ahead(&self, now: Duration) -> usize {
-        let Self { ended, busy_us, .. } = self.faded(now);
-        let window_us = u64::try_from(WINDOW.as_micros()).unwrap_or(u64::MAX);
-        if now.saturating_sub(self.last) > WINDOW || busy_us > ended.saturating_mul(window_us) {
+        let Self { ended, busy_us, seen, .. } = self.faded(now);
+        let window = self.window();
+        let window_us = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
+        if now.saturating_sub(self.last) > window || busy_us > ended.saturating_mul(window_us) {
             return 0;
         }
-        let per_tick = ended / Self::MEMORY;
-        let ticks = u64::try_from(WINDOW.as_millis() / Self::TICK.as_millis()).unwrap_or(1);
-        usize::try_from(per_tick.saturating_mul(ticks) / Self::ONE).unwrap_or(MOST_AHEAD).min(MOST_AHEAD)
+        let tick_us = u64::try_from(Self::TICK.as_micros()).unwrap_or(1);
+        let ahead = ended.saturating_mul(window_us) / seen.saturating_mul(tick_us).max(1);
+        usize::try_from(ahead).unwrap_or(MOST_AHEAD).min(MOST_AHEAD)
     }
 
     fn faded(&self, now: Duration) -> Self {
         let mut faded = *self;
         let ticks = tick(now).saturating_sub(self.tick);
         if ticks > 100 {
-            return Self { ended: 0, busy_us: 0, ..faded };
+            return Self { ended: 0, busy_us: 0, seen: 0, ..faded };
         }
         for _ in 0..ticks {
             faded.ended -= faded.ended / Self::MEMORY;
             faded.busy_us -= faded.busy_us / Self::MEMORY;
+            faded.seen += Self::ONE - faded.seen / Self::MEMORY;
         }
         faded
     }
@@ -129,8 +148,8 @@ pub(super) fn next(view: &View) -> Next {
 }
 
 /// When a job that waits for a slot since `since` goes back. Well within the lease, so that none starts after it.
-pub(super) fn stale_at(since: Duration, lease: Duration) -> Duration {
-    since.saturating_add(STALE_AFTER.min(lease / 2))
+pub(super) fn stale_at(since: Duration, window: Duration, lease: Duration) -> Duration {
+    since.saturating_add(window.saturating_mul(STALE_WINDOWS).min(lease / 2))
 }
 
 /// Between two looks without a hint: up to a quarter sooner than asked, so that workers who started together part.
@@ -238,7 +257,7 @@ mod tests {
         #[test]
         fn a_waiting_job_goes_back_before_its_lease_can_end(since_ms in 0..1_000_000_u64, lease_ms in 100..1_000_000_u64) {
             let (since, lease) = (Duration::from_millis(since_ms), Duration::from_millis(lease_ms));
-            prop_assert!(stale_at(since, lease) <= since + lease / 2);
+            prop_assert!(stale_at(since, LONGEST_WINDOW, lease) <= since + lease / 2);
         }
     }
 }

@@ -32,6 +32,7 @@ pub(super) struct Sent {
     acks: Vec<Outgoing>,
     held: Vec<Held>,
     claim: usize,
+    at: Instant,
 }
 
 pub(super) type Answer = (Sent, Result<Exchanged, StoreError>);
@@ -105,7 +106,7 @@ impl Loop<'_> {
             self.hungry = false;
         }
         let store = Arc::clone(&self.worker.store);
-        let sent = Sent { acks, held, claim };
+        let sent = Sent { acks, held, claim, at: Instant::now() };
         Box::pin(async move { (sent, store.exchange(exchange).await) })
     }
 
@@ -113,6 +114,7 @@ impl Loop<'_> {
     pub(super) fn answered(&mut self, (sent, answer): Answer) -> Result<(), StoreError> {
         match answer {
             Ok(exchanged) => {
+                self.pace.tripped(sent.at.elapsed());
                 self.recovered_from_failure();
                 self.reconcile = false;
                 if sent.claim > 0 {

@@ -264,3 +264,51 @@ async fn a_page_of_large_jobs_is_short_and_the_list_is_whole() {
     assert!((1..20).contains(&page.items.len()) && page.next.is_some(), "{} jobs", page.items.len());
     assert_eq!(store.list_all(Filter::default()).await.unwrap().len(), 20);
 }
+
+#[tokio::test]
+async fn a_job_of_another_process_is_noticed_without_waiting_for_the_poll() {
+    let folder = folder();
+    let path = folder.path().join("jobs.db");
+    // Two openings of one file share nothing but the file.
+    let (ours, theirs) = (open(&path).await.unwrap(), open(&path).await.unwrap());
+    let handler = atlas_jobs::handler_fn(|_, _: String| async { Ok::<_, atlas_jobs::HandlerError>(()) });
+    let worker = atlas_jobs::Worker::builder(Arc::new(ours))
+        .handler(JobKind::new("k").unwrap(), Arc::new(handler))
+        .poll_interval(Duration::from_hours(1))
+        .build()
+        .unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let token = stop.clone();
+    let worker = tokio::spawn(async move { worker.run(token).await.unwrap() });
+    let jobs = JobManager::new(Arc::new(theirs)).unwrap();
+    for text in ["a", "b"] {
+        let id = jobs.enqueue(spec(text)).await.unwrap().id();
+        let done = async {
+            while jobs.get(id).await.unwrap().unwrap().status != JobStatus::Completed {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), done).await.expect("a poll is an hour off");
+    }
+    stop.cancel();
+    assert_eq!(worker.await.unwrap().completed, 2);
+}
+
+#[tokio::test]
+async fn a_lease_that_another_process_ended_is_seen_by_the_one_that_knew_it() {
+    use atlas_jobs::store::{Ack, AckAction, AckOutcome, Claim, Exchange, SweepOptions};
+    use atlas_jobs::{Clock, SystemClock};
+    let folder = folder();
+    let path = with_a_job(&folder).await;
+    let (ours, theirs) = (open(&path).await.unwrap(), open(&path).await.unwrap());
+    let now = SystemClock::new().now();
+    let worker = atlas_schema::WorkerId::new("w-1").unwrap();
+    let exchange = |beat| Exchange::new(worker.clone(), beat, Duration::from_secs(60), now);
+    let claim =
+        Claim { queues: vec![atlas_schema::QueueName::default()], kinds: vec![JobKind::new("k").unwrap()], limit: 1 };
+    let job = ours.exchange(exchange(1).with_claim(claim)).await.unwrap().claimed.remove(0);
+    theirs.sweep(SweepOptions::new(now).with_dead(vec![worker.clone()])).await.unwrap();
+    let ack = Ack { job: job.id, epoch: job.epoch, action: AckAction::Complete { result: 1.into() } };
+    let answer = ours.exchange(exchange(2).with_acks(vec![ack])).await.unwrap().acks.remove(0);
+    assert_eq!(answer, AckOutcome::Lost { epoch: 1, status: JobStatus::Pending });
+}
