@@ -288,7 +288,7 @@ async fn a_job_of_another_process_is_noticed_without_waiting_for_the_poll() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), done).await.expect("a poll is an hour off");
+        tokio::time::timeout(Duration::from_mins(1), done).await.expect("a poll is an hour off");
     }
     stop.cancel();
     assert_eq!(worker.await.unwrap().completed, 2);
@@ -303,7 +303,7 @@ async fn a_lease_that_another_process_ended_is_seen_by_the_one_that_knew_it() {
     let (ours, theirs) = (open(&path).await.unwrap(), open(&path).await.unwrap());
     let now = SystemClock::new().now();
     let worker = atlas_schema::WorkerId::new("w-1").unwrap();
-    let exchange = |beat| Exchange::new(worker.clone(), beat, Duration::from_secs(60), now);
+    let exchange = |beat| Exchange::new(worker.clone(), beat, Duration::from_mins(1), now);
     let claim =
         Claim { queues: vec![atlas_schema::QueueName::default()], kinds: vec![JobKind::new("k").unwrap()], limit: 1 };
     let job = ours.exchange(exchange(1).with_claim(claim)).await.unwrap().claimed.remove(0);
