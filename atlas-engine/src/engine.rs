@@ -288,6 +288,7 @@ impl Engine {
         let skipped = selection.skipped.iter().map(|choice| (choice, choice.reason.as_str()));
         attempts.extend(unused.chain(skipped).map(|(choice, reason)| judge::skipped(choice, reason)));
         let mut result = judge::result(best, attempts);
+        result.warnings.extend(doubts(page));
         result.pages = vec![info];
         result.usage = Some(usage);
         result.cost = settled.map(|settled| Cost { estimated: None, settled: Some(settled) });
@@ -297,6 +298,25 @@ impl Engine {
         }
         Ok(result)
     }
+}
+
+/// What makes a page's text doubtful, whatever was found on it.
+fn doubts(page: &Page) -> Vec<Warning> {
+    let encoding = page.encoding();
+    let cut =
+        "the page ends in the middle of an element: it was cut off, and data may be missing; fetch or save it again";
+    let garbled = format!(
+        "some bytes of the page mean nothing in {} and were replaced: check the charset it declares",
+        encoding.name
+    );
+    let overruled = format!("the page's bytes contradict the charset it declares; it was read as {}", encoding.name);
+    let all = [
+        (page.is_cut_short(), "page_cut_short", cut.to_owned()),
+        (encoding.had_errors, "page_garbled", garbled),
+        (encoding.overruled, "charset_overruled", overruled),
+    ];
+    let warnings = all.into_iter().filter(|(holds, ..)| *holds);
+    warnings.map(|(_, code, message)| Warning { code: code.into(), pointer: None, message }).collect()
 }
 
 fn page_info(page: &Page, document: Option<&Document>, request: &ExtractionRequest) -> PageInfo {

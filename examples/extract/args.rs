@@ -48,7 +48,8 @@ done already are read from the database. A changed file or another schema is a n
 
 Exit codes:
   0    every page gave data that fits the schema
-  1    some pages gave none, or only a part (a required field is missing); the others are done, the reasons are shown
+  1    some pages gave none, or only a part (a required field is missing, the page is cut off);
+       the others are done, the reasons are shown
   2    the call is wrong: an option, the schema, or no pages to work on
   3    the database or the output can't be used
   130  interrupted; nothing is lost, run the same command again"

@@ -40,8 +40,8 @@ impl Done {
             State::Result { result, .. } => match result.outcome {
                 _ if !result.success && result.outcome == Some(Outcome::Empty) => "no data",
                 _ if !result.success => "failed",
-                Some(Outcome::Partial) => "partial",
                 Some(Outcome::Empty) => "no data",
+                _ if self.is_partial() => "partial",
                 _ => "complete",
             },
             State::Failed { .. } => "failed",
@@ -49,14 +49,17 @@ impl Done {
         }
     }
 
-    /// Whether there are records, but not with all that the schema requires.
+    /// Whether there are records, but not with all that the schema requires, or from a page that was cut off.
     pub(crate) fn is_partial(&self) -> bool {
-        self.data().is_some_and(|result| result.outcome == Some(Outcome::Partial))
+        self.data().is_some_and(|result| result.outcome == Some(Outcome::Partial) || is_cut(result))
     }
 
     /// What a partial page lacks, in words.
     pub(crate) fn lack(&self) -> Option<String> {
         let result = self.data().filter(|_| self.is_partial())?;
+        if result.outcome != Some(Outcome::Partial) {
+            return Some("partial, the page itself is cut off: fetch or save it again".into());
+        }
         let missing = result.warnings.iter().filter(|warning| warning.code == "required_missing");
         let fields: BTreeSet<String> = missing
             .filter_map(|warning| warning.pointer.as_ref())
@@ -77,6 +80,11 @@ impl Done {
             _ => None,
         }
     }
+}
+
+/// Whether the page was cut off, so that there may be more than was found.
+fn is_cut(result: &ExtractionResult) -> bool {
+    result.warnings.iter().any(|warning| warning.code == "page_cut_short")
 }
 
 /// The leaves of a value with their pointers, in order.
@@ -142,11 +150,8 @@ impl Sums {
     /// A few lines for a person.
     pub(crate) fn text(&self, spent: Duration, cost: &str, db: &str) -> String {
         let mut counts = vec![format!("{} complete", self.with_data - self.partial)];
-        let more = [
-            (self.partial, "partial (required fields are missing)"),
-            (self.failed, "without data"),
-            (self.waiting, "waiting"),
-        ];
+        let more =
+            [(self.partial, "partial (see their notes)"), (self.failed, "without data"), (self.waiting, "waiting")];
         counts.extend(more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
         let found = if self.values == 0 {
             "no values".to_owned()

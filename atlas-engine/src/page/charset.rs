@@ -18,6 +18,8 @@ pub struct Encoding {
     pub source: EncodingSource,
     /// Some bytes meant nothing in this charset and became U+FFFD.
     pub had_errors: bool,
+    /// Another charset was declared, and the bytes contradicted it.
+    pub overruled: bool,
 }
 
 /// What decided the charset.
@@ -37,7 +39,8 @@ pub enum EncodingSource {
 }
 
 impl Encoding {
-    pub(super) const TEXT: Self = Self { name: "UTF-8", source: EncodingSource::Text, had_errors: false };
+    pub(super) const TEXT: Self =
+        Self { name: "UTF-8", source: EncodingSource::Text, had_errors: false, overruled: false };
 }
 
 /// How far `<meta>` is looked for. The standard asks for 1,024 bytes; pages with a long head declare it later and
@@ -53,6 +56,8 @@ pub(super) struct Chosen<'a> {
     source: EncodingSource,
     /// Length of the byte order mark.
     mark: usize,
+    /// A declaration gave way to this charset.
+    overruled: bool,
     /// The text itself, where looking at the bytes has already shown that they are UTF-8.
     valid: Option<&'a str>,
 }
@@ -65,18 +70,18 @@ impl Chosen<'_> {
 }
 
 pub(super) fn decode<'a>(bytes: &'a [u8], chosen: &Chosen<'a>) -> (Cow<'a, str>, Encoding) {
-    let Chosen { charset, source, mark, valid } = *chosen;
+    let Chosen { charset, source, mark, overruled, valid } = *chosen;
     if let Some(text) = valid {
-        return (Cow::Borrowed(text), Encoding { name: charset.name(), source, had_errors: false });
+        return (Cow::Borrowed(text), Encoding { name: charset.name(), source, had_errors: false, overruled });
     }
     let body = bytes.get(mark..).unwrap_or_default();
     let (text, had_errors) = charset.decode_without_bom_handling(body);
-    (text, Encoding { name: charset.name(), source, had_errors })
+    (text, Encoding { name: charset.name(), source, had_errors, overruled })
 }
 
 pub(super) fn choose<'a>(bytes: &'a [u8], http: Option<&str>) -> Chosen<'a> {
     if let Some((charset, mark)) = Charset::for_bom(bytes) {
-        return Chosen { charset, source: EncodingSource::Bom, mark, valid: None };
+        return Chosen { charset, source: EncodingSource::Bom, mark, overruled: false, valid: None };
     }
     let valid = std::str::from_utf8(bytes).ok();
     let declared = http
@@ -102,7 +107,8 @@ pub(super) fn choose<'a>(bytes: &'a [u8], http: Option<&str>) -> Chosen<'a> {
         None if valid.is_some() => (UTF_8, EncodingSource::Detected),
         None => (detect(bytes), EncodingSource::Detected),
     };
-    Chosen { charset, source, mark: 0, valid: valid.filter(|_| charset == UTF_8) }
+    let overruled = declared.is_some_and(|(declared, _)| declared != charset);
+    Chosen { charset, source, mark: 0, overruled, valid: valid.filter(|_| charset == UTF_8) }
 }
 
 /// UTF-16 without a mark shows in its first characters: markup starts with ASCII, so every other byte is NUL.

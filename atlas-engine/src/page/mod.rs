@@ -8,6 +8,7 @@
 
 mod arena;
 mod charset;
+mod cut;
 mod error;
 mod feed;
 mod hidden;
@@ -68,6 +69,7 @@ pub struct Page {
     base: Option<Url>,
     encoding: Encoding,
     byte_len: usize,
+    cut_short: bool,
 }
 
 impl fmt::Debug for Page {
@@ -124,9 +126,17 @@ impl Page {
         };
         let (drafts, names) = feed::parse(html, limits).into_parts()?;
         let arena = Arena::build(drafts, names, options.max_depth)?;
-        let mut page =
-            Self { arena, layout: OnceLock::new(), url: options.url.clone(), base: None, encoding, byte_len };
+        let mut page = Self {
+            arena,
+            layout: OnceLock::new(),
+            url: options.url.clone(),
+            base: None,
+            encoding,
+            byte_len,
+            cut_short: false,
+        };
         page.base = page.find_base().or_else(|| page.url.clone());
+        page.cut_short = cut::ends_within_a_tag(html) || cut::ends_within_an_element(html, &page);
         Ok(page)
     }
 
@@ -178,6 +188,12 @@ impl Page {
     /// The charset the page was decoded with, and who said so.
     pub const fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    /// Whether the source certainly ends before the page does: within a tag, or in text within an element whose end tag
+    /// must be written. Data from such a page may be incomplete.
+    pub const fn is_cut_short(&self) -> bool {
+        self.cut_short
     }
 
     /// The first `<title>` of the document (not of a picture in it), white space collapsed; `None` if absent or empty.

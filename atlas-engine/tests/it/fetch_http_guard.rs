@@ -153,7 +153,7 @@ async fn an_unreachable_or_private_address_says_what_to_do() {
     let error = failure(&fetcher(Answers::new(&[])), "http://10.1.2.3/".parse().unwrap()).await;
     assert_eq!(
         error.to_string(),
-        "fetching http://10.1.2.3/ failed: the policy does not allow this address (only public addresses are fetched unless the \
-         egress policy allows more)"
+        "fetching http://10.1.2.3/ failed: the policy does not allow this address (use a public http(s) URL, or allow the network \
+         in `EgressPolicy`)"
     );
 }

@@ -137,3 +137,30 @@ fn a_page_is_shared_between_threads() {
     });
     assert_eq!(lengths, [3; 4]);
 }
+
+#[test]
+fn a_page_that_breaks_off_is_told_from_one_that_leaves_out_end_tags() {
+    let cut = |html: &str| page(html).is_cut_short();
+    for broken in [
+        "<body><div><p>Stir until",
+        "<ul><li>1 onion<li>2 ca",
+        "<p>See <a href=\"https://exam",
+        "<p>Stir</p></di",
+        "<p>Stir<!-- not the end",
+        "<script>let a = 1;",
+    ] {
+        assert!(cut(broken), "{broken}");
+    }
+    for whole in [
+        "<p>Stir",
+        "<body><p>Stir until done",
+        "<table><tr><td>1<td>2</table>",
+        "<ul><li>1 onion</ul>\n",
+        "<p>1 < 2",
+        "<dl><dt>Serves<dd>4</dl>bye",
+        "plain words",
+        "<div>done</div></body></html>\n\n",
+    ] {
+        assert!(!cut(whole), "{whole}");
+    }
+}

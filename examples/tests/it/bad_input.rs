@@ -52,7 +52,7 @@ fn a_million_attributes_are_refused() {
 }
 
 #[test]
-fn a_lying_charset_does_not_spoil_the_words() {
+fn a_lying_charset_does_not_spoil_the_words_and_is_told() {
     let scratch = Scratch::new();
     scratch.file(
         "lie.html",
@@ -60,20 +60,22 @@ fn a_lying_charset_does_not_spoil_the_words() {
     );
     let ran = scratch.run(&["--type", "recipe", "--format", "jsonl", "lie.html"]);
     assert_eq!(ran.page("lie.html")["result"]["data"][0]["title"], "Cr\u{e8}me br\u{fb}l\u{e9}e", "{}", ran.err);
+    assert_eq!(ran.page("lie.html")["result"]["warnings"][0]["code"], "charset_overruled");
 }
 
 #[test]
-fn a_truncated_page_gives_what_is_there() {
+fn a_truncated_page_gives_what_is_there_as_partial() {
     let scratch = Scratch::new();
     let whole = recipe("Tea");
     scratch.file("cut.html", &whole[..whole.len() - 12]);
     let ran = scratch.run(&["--type", "recipe", "--format", "jsonl", "cut.html"]);
     assert_eq!(
         (ran.code, &ran.page("cut.html")["result"]["data"][0]["title"]),
-        (Some(0), &"Tea".into()),
+        (Some(1), &"Tea".into()),
         "{}",
         ran.err
     );
+    assert!(ran.err.contains("cut off"), "{}", ran.err);
 }
 
 #[test]
