@@ -31,6 +31,11 @@ impl Row {
         Self { name: name.into(), value, unit, floor: None, peer: None, ok: value.is_finite() }
     }
 
+    /// A figure whose rival is not there, such as a peer that was not built: shown, and not good.
+    pub fn absent(name: impl Into<String>, unit: &'static str) -> Self {
+        Self { name: name.into(), value: f64::NAN, unit, floor: None, peer: None, ok: false }
+    }
+
     /// Smaller is better, and more than `limit` is too much.
     #[must_use]
     pub fn at_most(mut self, limit: f64) -> Self {

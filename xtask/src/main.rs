@@ -10,6 +10,7 @@ mod gate;
 mod licence;
 mod measure;
 mod metadata;
+mod peers;
 mod rules;
 mod servers;
 mod steps;

@@ -2,6 +2,7 @@
 
 use crate::{
     metadata::Metadata,
+    peers,
     steps::{Steps, cargo, output_whatever, run},
 };
 use anyhow::{Context as _, Result, bail};
@@ -20,6 +21,9 @@ const SOAKS: &[(&str, &str, u64)] = &[
 
 /// Benches that take a folder of pages to measure on.
 const TAKES_DIR: &[&str] = &["engine"];
+
+/// Benches that start peers, which are built before.
+const HAS_PEERS: &[&str] = &["jobs"];
 
 /// Runs one bench program, or all of them. As JSON, the rows of all of them are one array.
 pub(crate) fn bench(steps: &mut Steps, area: Option<&str>, dir: Option<&Path>, json: bool) -> Result<()> {
@@ -49,6 +53,9 @@ pub(crate) fn bench(steps: &mut Steps, area: Option<&str>, dir: Option<&Path>, j
     let mut missed = Vec::new();
     let mut rows: Vec<serde_json::Value> = Vec::new();
     for area in areas {
+        if HAS_PEERS.contains(&area) {
+            peers::build(steps)?;
+        }
         let mut program = cargo(["run", "--locked", "--release", "--quiet", "-p", "atlas-benches", "--bin", area]);
         program.arg("--").args(&dir);
         let advice = "a figure under its floor is marked; run again on an idle machine before believing it";
