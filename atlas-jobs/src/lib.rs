@@ -9,6 +9,7 @@
 //! | tell others that a job ended | [`webhook`] |
 //! | keep it all in order | [`Maintenance`], once per process |
 //! | keep jobs in a file | `SqliteJobs` (feature `sqlite`) |
+//! | keep jobs in a PostgreSQL database | `PostgresJobs` (feature `postgres`) |
 //! | keep jobs while a test runs | [`MemoryJobs`] |
 //! | keep jobs elsewhere | your own [`JobStore`], proven by the `conformance` feature |
 //! | see what your program does when the store fails | `faulty::FaultyStore` (feature `conformance`) |
@@ -19,6 +20,7 @@
 //! | Feature | Gives |
 //! |---|---|
 //! | `sqlite` | `SqliteJobs`: one file, write-ahead log, one group-committing writer |
+//! | `postgres` | `PostgresJobs`: many processes, one database, over the host's own pool |
 //! | `conformance` | `job_store_conformance!`: the checks that prove a store; `faulty`: a store that fails by plan |
 //! | `mock` | `MockJobStore`, `MockJobHandler` and `MockWebhookSender` for a host's tests |
 //! | `schedules` | jobs at the times of a cron expression in a time zone |
@@ -57,6 +59,8 @@ pub mod webhook;
 pub mod conformance;
 #[cfg(feature = "conformance")]
 pub mod faulty;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -67,6 +71,8 @@ pub use lease::SilenceWatch;
 pub use maintenance::{Maintenance, MaintenanceReport};
 pub use manager::{Accepted, Changed, JobManager, ManagerError, RedriveOptions, Redriven};
 pub use memory::MemoryJobs;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresJobs;
 pub use random::{NoEntropy, Random};
 pub use retention::{Retained, RetentionPolicy};
 pub use retry::RetryPolicy;

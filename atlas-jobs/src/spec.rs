@@ -262,6 +262,12 @@ impl NewJob {
         self.record.id
     }
 
+    /// Whether it comes from elsewhere, with a state and times of its own.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "only a store that writes in sets asks"))]
+    pub(crate) const fn is_migrated(&self) -> bool {
+        matches!(self.origin, Origin::Migrated)
+    }
+
     /// The record as far as it is known before it is stored.
     pub const fn record(&self) -> &JobRecord {
         &self.record

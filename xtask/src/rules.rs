@@ -31,6 +31,7 @@ const NOT_IN_BASE: &[&str] = &[
     "libsqlite3-sys",
     "sqlx",
     "tokio-postgres",
+    "deadpool-postgres",
     "aws-config",
     "bpe-openai",
     "mockall",

@@ -4,7 +4,7 @@ use super::{Bench, LEASE, cancel, done};
 use crate::store::{AckAction, AckOutcome, HeldOutcome, JobStore, SweepOptions, Swept};
 use atlas_schema::{AuditKind, JobStatus};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Sweeps until nothing of this check's own can be left over because other jobs came first.
 async fn sweep(bench: &Bench) -> Swept {
@@ -25,11 +25,15 @@ pub async fn a_silent_worker_loses_its_leases(store: Arc<dyn JobStore>) {
     let mut bench = Bench::new(store);
     let (dead, alive) = (bench.worker(), bench.worker());
     let id = bench.add(bench.spec()).await;
+    let began = Instant::now();
     let old = bench.claim_one(&dead).await;
     sweep(&bench).await;
     bench.pass(LEASE * 9 / 10).await;
     sweep(&bench).await;
-    assert_eq!(bench.job(id).await.status, JobStatus::Processing, "not before the lease is over");
+    let status = bench.job(id).await.status;
+    // Where the store has a clock of its own, a busy machine may have let the lease pass.
+    let over = bench.store.capabilities().own_clock && began.elapsed() >= LEASE;
+    assert!(over || status == JobStatus::Processing, "not before the lease is over");
     bench.pass(Duration::from_millis(200)).await;
     sweep(&bench).await;
     assert_eq!(bench.history(id).await.last().map(|event| event.kind), Some(AuditKind::LeaseExpired));

@@ -61,7 +61,8 @@ pub async fn filters_select(store: Arc<dyn JobStore>) {
     let claimed = bench.claim_one(&worker).await;
     bench.ack(&worker, &claimed, done()).await;
     bench.pass(Duration::from_millis(10)).await;
-    let cut = bench.now.wall;
+    // By the store's clock, whichever that is.
+    let cut = bench.job(parent).await.created_at.saturating_add(Duration::from_millis(1));
     let child = bench.add(bench.spec().with_parent(parent)).await;
     let cases = [
         (own(&bench).with_statuses([JobStatus::Completed]), vec![parent]),

@@ -45,7 +45,7 @@ fn one(rows: &mut impl Rows, job: NewJob, now: Timestamp) -> Result<Enqueued, St
 }
 
 /// Why a value can't be kept: no reader of JSON takes what nests too deep, so its job could never be read again.
-pub(super) fn unfit(value: &Value, what: &'static str, most: usize) -> Option<Reject> {
+pub(crate) fn unfit(value: &Value, what: &'static str, most: usize) -> Option<Reject> {
     let over =
         |most, unit| Some(Reject::OutOfRange { what, min: 0, max: u64::try_from(most).unwrap_or(u64::MAX), unit });
     if !nests_at_most(value, MAX_NESTING) {

@@ -12,7 +12,7 @@ mod outbox;
 mod sweep;
 
 pub(crate) use command::command;
-pub(crate) use enqueue::enqueue;
+pub(crate) use enqueue::{enqueue, unfit};
 pub(crate) use exchange::exchange;
 pub(crate) use outbox::outbox;
 pub(crate) use sweep::{purge, sweep};

@@ -14,6 +14,8 @@ mod manager;
 mod model;
 mod mutants;
 mod pieces;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod prefetch;
 #[cfg(feature = "schedules")]
 mod schedule;

@@ -29,3 +29,16 @@ mod sqlite_store {
         crate::stores::sqlite; base, claims, ordering, leases, listing, outbox, controls
     );
 }
+
+#[cfg(feature = "postgres")]
+testkit::with_postgres! {
+    pub(crate) async fn postgres() -> Arc<dyn JobStore> {
+        Arc::new(crate::postgres::fresh().await)
+    }
+
+    mod postgres_store {
+        atlas_jobs::job_store_conformance!(
+            crate::stores::postgres; base, claims, ordering, leases, listing, outbox, controls
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! Small calls that come at the same time share one statement and one commit.
+//!
+//! A commit costs a write to the disk, whatever it holds. So the calls that arrive while one is under way wait for it, and go
+//! together next. A group that fails is tried call by call: nobody fails for the sake of another.
+
+use super::Db;
+use super::enqueue::{CHUNK, Way};
+use super::error::BACKEND;
+use super::session::Session;
+use crate::error::{Kind, StoreError};
+use crate::spec::NewJob;
+use crate::store::Enqueued;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
+
+const OPERATION: &str = "enqueue";
+/// Calls with more jobs than this have a statement of their own: they would make the others wait.
+pub(super) const SMALL: usize = 50;
+
+struct Call {
+    jobs: Vec<NewJob>,
+    reply: oneshot::Sender<Result<Vec<Enqueued>, StoreError>>,
+}
+
+/// The calls that wait, and whether someone is at work on them.
+#[derive(Default)]
+pub(super) struct Waiting(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    calls: Vec<Call>,
+    busy: bool,
+}
+
+impl Db {
+    /// Adds a few jobs, together with those of other callers. Dropping the future loses the answer only.
+    pub(super) async fn add_together(self: &Arc<Self>, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let start = {
+            let mut queue = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.calls.push(Call { jobs, reply });
+            !std::mem::replace(&mut queue.busy, true)
+        };
+        if start {
+            let db = Arc::clone(self);
+            tokio::spawn(async move { db.work_off().await });
+        }
+        answer.await.map_err(|_| StoreError::new(Kind::Unavailable, BACKEND, OPERATION))?
+    }
+
+    async fn work_off(&self) {
+        // Whatever ends this task, the next caller starts another.
+        let guard = Release(&self.waiting);
+        while let Some(group) = guard.next() {
+            self.add_group(group).await;
+        }
+    }
+
+    async fn add_group(&self, mut group: Vec<Call>) {
+        if group.len() > 1 {
+            let sizes: Vec<usize> = group.iter().map(|call| call.jobs.len()).collect();
+            let jobs = group.iter().flat_map(|call| call.jobs.iter().cloned()).collect();
+            if let Ok(answers) = self.add_now(jobs).await {
+                let mut answers = answers.into_iter();
+                for (call, size) in group.into_iter().zip(sizes) {
+                    // Nobody listens if the caller's future was dropped, which it may be.
+                    drop(call.reply.send(Ok(answers.by_ref().take(size).collect())));
+                }
+                return;
+            }
+        }
+        for call in group.drain(..) {
+            let answer = self.add_now(call.jobs).await;
+            drop(call.reply.send(answer));
+        }
+    }
+
+    /// One statement, if that will do; a transaction for records from elsewhere.
+    pub(super) async fn add_now(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError> {
+        let mut client = self.client(OPERATION).await?;
+        let mut answers = Vec::with_capacity(jobs.len());
+        let mut rest = jobs;
+        while !rest.is_empty() {
+            let later = rest.split_off(rest.len().min(CHUNK));
+            if rest.iter().any(NewJob::is_migrated) {
+                let transaction = self.begin(&mut client, OPERATION).await?;
+                let added = self.add(Session::new(&transaction, OPERATION), rest, Way::Within).await?;
+                transaction.commit().await.map_err(|error| super::error::failed(OPERATION, &error))?;
+                answers.extend(added);
+            } else {
+                answers.extend(self.add(Session::new(&client, OPERATION), rest, Way::Own).await?);
+            }
+            rest = later;
+        }
+        Ok(answers)
+    }
+}
+
+struct Release<'a>(&'a Waiting);
+
+impl Release<'_> {
+    /// The calls of the next group; none, and the work is over.
+    fn next(&self) -> Option<Vec<Call>> {
+        let mut queue = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = 0;
+        let fit = queue.calls.iter().take_while(|call| {
+            jobs += call.jobs.len();
+            jobs <= CHUNK
+        });
+        let fit = fit.count();
+        let group: Vec<Call> = queue.calls.drain(..fit).collect();
+        if group.is_empty() {
+            queue.busy = false;
+            return None;
+        }
+        Some(group)
+    }
+}
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only if the task was taken away in the middle: those who wait hear that they must try again.
+        if queue.busy {
+            queue.busy = false;
+            queue.calls.clear();
+        }
+    }
+}

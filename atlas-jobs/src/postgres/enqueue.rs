@@ -1,0 +1,418 @@
+//! Adding jobs, each once.
+
+use super::Db;
+use super::error::{BACKEND, corrupt};
+use super::groups::{Group, Names, names_of};
+use super::record::{FROM, JOB, More, Reader, STATE, follow, full, group_of};
+use super::rows::{Write, uuids};
+use super::session::{Conn, Session};
+use crate::error::{Kind, StoreError};
+use crate::kernel::unfit;
+use crate::spec::NewJob;
+use crate::state::{self, Applied, Reject};
+use crate::store::Enqueued;
+use atlas_schema::{AuditKind, JobId, JobRecord, Timestamp};
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+
+/// The most jobs of one statement; a call with more is several.
+pub(super) const CHUNK: usize = 1000;
+
+/// How often a key may be taken by a job that is gone when it is looked at.
+const TRIES: usize = 10;
+
+/// A job that is within all limits, but for its deadline: that is the database's to judge.
+struct Candidate {
+    at: usize,
+    applied: Applied,
+}
+
+/// How jobs get in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A statement of its own: it may fail, and be tried another way.
+    Own,
+    /// Within a transaction that must not fail, and may be rolled back.
+    Within,
+}
+
+impl Db {
+    /// Refuses a call with jobs of another stage.
+    pub(super) fn check_stage(&self, jobs: &[NewJob], operation: &'static str) -> Result<(), StoreError> {
+        if jobs.iter().any(|job| job.record().stage != self.stage) {
+            return Err(StoreError::new(Kind::WrongStage, BACKEND, operation));
+        }
+        Ok(())
+    }
+
+    /// Adds up to [`CHUNK`] jobs.
+    pub(super) async fn add<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        jobs: Vec<NewJob>,
+        way: Way,
+    ) -> Result<Vec<Enqueued>, StoreError> {
+        let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
+        let mut candidates = Vec::with_capacity(jobs.len());
+        for (at, job) in jobs.into_iter().enumerate() {
+            match self.candidate(at, job) {
+                Ok(candidate) => candidates.push(candidate),
+                Err(refused) => answers[at] = Some(refused),
+            }
+        }
+        let mut groups = HashMap::new();
+        if !candidates.is_empty() {
+            let wanted: HashSet<Names> = candidates.iter().map(|new| names_of(&new.applied.record)).collect();
+            groups = self.groups.find_or_add(session, wanted, way == Way::Own).await?;
+        }
+        for attempt in 0..TRIES {
+            if candidates.is_empty() {
+                break;
+            }
+            let plain = way == Way::Own && attempt == 0;
+            let (now, there) = self.insert(session, &candidates, &groups, plain).await?;
+            candidates = self.settle(session, candidates, &mut answers, now, &there).await?;
+        }
+        let answers: Option<Vec<Enqueued>> = answers.into_iter().collect();
+        answers.ok_or_else(|| StoreError::new(Kind::Busy, BACKEND, session.operation))
+    }
+
+    fn candidate(&self, at: usize, job: NewJob) -> Result<Candidate, Enqueued> {
+        let can = self.capabilities();
+        let record = job.record();
+        let sizes = [
+            ("the payload", Some(&record.payload), can.max_payload_bytes),
+            ("the result", record.result.as_ref(), can.max_result_bytes),
+        ];
+        for (what, value, most) in sizes {
+            if let Some(reject) = value.and_then(|value| unfit(value, what, most)) {
+                return Err(Enqueued::Refused(reject));
+            }
+        }
+        // Everything but the deadline is the same at any time; the database says when it is.
+        let applied = job.apply(Timestamp::MIN).map_err(Enqueued::Refused)?;
+        Ok(Candidate { at, applied })
+    }
+
+    /// Inserts those whose keys are free; says when, and which.
+    async fn insert<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        candidates: &[Candidate],
+        groups: &HashMap<Names, Group>,
+        plain: bool,
+    ) -> Result<(Timestamp, HashSet<JobId>), StoreError> {
+        // The first of two with one id; the database sees to the other keys. In the order of keys, so that two calls with the
+        // same ones do not wait for each other.
+        let mut seen = HashSet::with_capacity(candidates.len());
+        let mut new: Vec<&Candidate> = candidates.iter().filter(|new| seen.insert(new.applied.record.id)).collect();
+        let key = |new: &&Candidate| new.applied.record.idempotency_key.clone();
+        if new.iter().any(|new| new.applied.record.idempotency_key.is_some()) {
+            new.sort_by_key(key);
+        }
+        let (moved, born): (Vec<&Candidate>, Vec<&Candidate>) =
+            new.into_iter().partition(|new| new.applied.event.kind == AuditKind::Migrated);
+        let plain = plain && moved.is_empty();
+        let (now, mut there) = self.insert_rows(session, &born, groups, plain).await?;
+        if !moved.is_empty() {
+            there.extend(self.import(session, &moved, groups, now).await?);
+        }
+        Ok((now, there))
+    }
+
+    async fn insert_rows<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        new: &[&Candidate],
+        groups: &HashMap<Names, Group>,
+        plain: bool,
+    ) -> Result<(Timestamp, HashSet<JobId>), StoreError> {
+        let columns = Columns::of(new, groups, session.operation)?;
+        let run = |sql| columns.run(session, sql);
+        let rows = if plain {
+            match run(include_str!("sql/insert.sql")).await {
+                // Some key is taken: the careful way finds out which.
+                Err(error) if error.kind() == Kind::Conflict => run(include_str!("sql/insert_free.sql")).await?,
+                rows => rows?,
+            }
+        } else {
+            run(include_str!("sql/insert_free.sql")).await?
+        };
+        let row = rows.first().ok_or_else(|| corrupt(session.operation, "the server gave no answer"))?;
+        let ids = row.try_get::<_, Vec<_>>(1).map_err(|_| Reader::new(row, session.operation).bad())?;
+        Ok((Reader::new(row, session.operation).time(0)?, ids.into_iter().map(JobId::from_uuid).collect()))
+    }
+
+    /// Records from elsewhere, with times and states of their own.
+    async fn import<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        moved: &[&Candidate],
+        groups: &HashMap<Names, Group>,
+        now: Timestamp,
+    ) -> Result<HashSet<JobId>, StoreError> {
+        let columns = Columns::of(moved, groups, session.operation)?;
+        let created: Vec<i64> = moved.iter().map(|new| new.applied.record.created_at.as_millis()).collect();
+        let rows = columns.import(session, &created).await?;
+        let there: Result<HashSet<JobId>, _> =
+            rows.iter().map(|row| Reader::new(row, session.operation).id(0)).collect();
+        let there = there?;
+        let mut write = Write::new(session.operation, now);
+        for new in moved.iter().filter(|new| there.contains(&new.applied.record.id)) {
+            let record = new.applied.record.clone();
+            let result = record.result.clone();
+            let mut record = record.map_payload(|_| ());
+            record.result = result;
+            let mut event = new.applied.event.clone();
+            event.at = now;
+            let group = group_in(groups, &record, session.operation)?;
+            let mut worker = None;
+            if let Some(lease) = &record.lease {
+                // Never seen here: silent from the start.
+                let sql = "WITH new AS (
+                    INSERT INTO atlas_jobs_worker (name, beat, lease_ms, seen_at, idle, xact)
+                    SELECT $1, -1, 0, 0, false, '0'::xid8
+                    WHERE NOT EXISTS (SELECT FROM atlas_jobs_worker WHERE name = $1) RETURNING no
+                  ), woken AS (UPDATE atlas_jobs_worker SET idle = false WHERE name = $1 RETURNING no)
+                  SELECT no FROM new UNION ALL SELECT no FROM woken";
+                let rows = session.rows(sql, &[&lease.worker.as_str()]).await?;
+                let row = rows.first().ok_or_else(|| corrupt(session.operation, "a worker can't be given a number"))?;
+                worker = Some(Reader::new(row, session.operation).get(0)?);
+            }
+            write.insert(&record, &event, group, worker)?;
+        }
+        if !write.is_empty() {
+            session.rows(include_str!("sql/write.sql"), &[&write.into_text()?]).await?;
+        }
+        Ok(there)
+    }
+
+    /// Answers for those that are there now or can't get in; gives back those whose keys were taken by a job that is gone.
+    async fn settle<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        candidates: Vec<Candidate>,
+        answers: &mut [Option<Enqueued>],
+        now: Timestamp,
+        there: &HashSet<JobId>,
+    ) -> Result<Vec<Candidate>, StoreError> {
+        let mut created = HashSet::with_capacity(there.len());
+        let mut doubtful = Vec::new();
+        for new in candidates {
+            let id = new.applied.record.id;
+            if there.contains(&id) && created.insert(id) {
+                answers[new.at] = Some(Enqueued::Created { id });
+            } else {
+                doubtful.push(new);
+            }
+        }
+        if doubtful.is_empty() {
+            return Ok(doubtful);
+        }
+        let holders = self.holders(session, &doubtful).await?;
+        let mut left = Vec::new();
+        for (new, holder) in doubtful.into_iter().zip(holders) {
+            if let Some(old) = holder {
+                let id = old.id;
+                let differs = difference(&old, &new.applied.record);
+                let answer = differs.map_or(Enqueued::Existing { id }, |differs| Enqueued::Conflict { id, differs });
+                answers[new.at] = Some(answer);
+            } else if let Some(reject) = too_late(&new.applied, now) {
+                answers[new.at] = Some(Enqueued::Refused(reject));
+            } else {
+                left.push(new);
+            }
+        }
+        Ok(left)
+    }
+
+    /// The job that holds one of each new job's keys.
+    async fn holders<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        new: &[Candidate],
+    ) -> Result<Vec<Option<JobRecord>>, StoreError> {
+        let records: Vec<&JobRecord> = new.iter().map(|new| &new.applied.record).collect();
+        let tenants: Vec<&str> = records.iter().map(|record| record.tenant.as_str()).collect();
+        let keys: Vec<Option<&str>> =
+            records.iter().map(|record| record.idempotency_key.as_ref().map(AsRef::as_ref)).collect();
+        let external: Vec<Option<&str>> =
+            records.iter().map(|record| record.external_id.as_ref().map(AsRef::as_ref)).collect();
+        let ids = uuids(records.iter().map(|record| &record.id));
+        let found = self.find(session, &tenants, &keys, &ids, &external).await?;
+        let there: Vec<JobId> = found.iter().flatten().copied().collect();
+        let jobs = self.read(session, &there).await?;
+        Ok(found.into_iter().map(|id| id.and_then(|id| jobs.get(&id).cloned())).collect())
+    }
+
+    pub(super) async fn find<C: Conn, T: tokio_postgres::types::ToSql + Sync>(
+        &self,
+        session: Session<'_, C>,
+        tenants: &[&str],
+        keys: &[Option<&str>],
+        ids: &[T],
+        external: &[Option<&str>],
+    ) -> Result<Vec<Option<JobId>>, StoreError> {
+        let rows = session.rows(include_str!("sql/find.sql"), &[&tenants, &keys, &ids, &external]).await?;
+        let operation = session.operation;
+        let read = |row: &tokio_postgres::Row| {
+            let id = row.try_get(1).map_err(|_| Reader::new(row, operation).bad())?;
+            Ok(Option::map(id, JobId::from_uuid))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Whole records.
+    pub(super) async fn read<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        ids: &[JobId],
+    ) -> Result<HashMap<JobId, JobRecord>, StoreError> {
+        let sql = format!("SELECT {JOB}, {STATE}, j.payload, s.result FROM {FROM} WHERE j.id = ANY($1::uuid[])");
+        let rows = session.rows(&sql, &[&uuids(ids)]).await?;
+        let groups: Result<Vec<i32>, _> = rows.iter().map(|row| group_of(row, session.operation)).collect();
+        let names = self.groups.names(session, groups?.into_iter()).await?;
+        let read = |row| {
+            let record = full(Reader::new(row, session.operation), self.stage, &names)?;
+            Ok((record.id, record))
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
+fn group_in<P>(
+    groups: &HashMap<Names, Group>,
+    record: &JobRecord<P>,
+    operation: &'static str,
+) -> Result<Group, StoreError> {
+    groups.get(&names_of(record)).copied().ok_or_else(|| corrupt(operation, "a queue has no number"))
+}
+
+/// The first field in which two jobs are not the same work.
+fn difference(old: &JobRecord, new: &JobRecord) -> Option<&'static str> {
+    let fields = [
+        (old.tenant != new.tenant, "tenant"),
+        (old.kind != new.kind, "kind"),
+        (old.queue != new.queue, "queue"),
+        (old.payload != new.payload, "payload"),
+    ];
+    fields.into_iter().find(|(differs, _)| *differs).map(|(_, field)| field)
+}
+
+/// Why a new job's deadline does not do, by the database's time.
+fn too_late(applied: &Applied, now: Timestamp) -> Option<Reject> {
+    let born = applied.event.kind == AuditKind::Enqueued;
+    born.then(|| state::enqueue(applied.record.clone().map_payload(|_| ()), now, applied.event.actor.clone()).err())?
+}
+
+/// The columns of new jobs.
+#[derive(Default)]
+struct Columns<'a> {
+    ids: Vec<JobId>,
+    groups: Vec<i32>,
+    lanes: Vec<i32>,
+    attempts: Vec<i16>,
+    priorities: Vec<i16>,
+    schemas: Vec<&'static str>,
+    correlations: Vec<&'a str>,
+    tenants: Vec<&'a str>,
+    external: Vec<Option<&'a str>>,
+    keys: Vec<Option<&'a str>>,
+    parents: Vec<Option<JobId>>,
+    follows: Vec<Option<String>>,
+    more: Vec<Option<String>>,
+    run_at: Vec<i64>,
+    deadlines: Vec<Option<i64>>,
+    payloads: Vec<String>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(new: &[&'a Candidate], groups: &HashMap<Names, Group>, operation: &'static str) -> Result<Self, StoreError> {
+        let mut columns = Self::default();
+        let text = |value: Result<String, serde_json::Error>| {
+            value.map_err(|error| StoreError::new(Kind::Internal, BACKEND, operation).with_source(error))
+        };
+        for Candidate { applied, .. } in new {
+            let record = &applied.record;
+            let group = group_in(groups, record, operation)?;
+            columns.ids.push(record.id);
+            columns.groups.push(group.no);
+            columns.lanes.push(group.lane);
+            columns.attempts.push(i16::try_from(record.max_attempts).unwrap_or(i16::MAX));
+            columns.priorities.push(record.priority);
+            columns.schemas.push(record.schema_version.as_str());
+            columns.correlations.push(record.correlation_id.as_str());
+            columns.tenants.push(record.tenant.as_str());
+            columns.external.push(record.external_id.as_ref().map(AsRef::as_ref));
+            columns.keys.push(record.idempotency_key.as_ref().map(AsRef::as_ref));
+            columns.parents.push(record.parent);
+            columns.follows.push(follow(record).map(|follow: Value| follow.to_string()));
+            let more = More::of(record, &applied.event.actor);
+            columns.more.push(more.map(|more| text(serde_json::to_string(&more))).transpose()?);
+            columns.run_at.push(record.run_at.as_millis());
+            columns.deadlines.push(record.deadline.map(Timestamp::as_millis));
+            columns.payloads.push(text(serde_json::to_string(&record.payload))?);
+        }
+        Ok(columns)
+    }
+
+    async fn run<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        sql: &'static str,
+    ) -> Result<Vec<tokio_postgres::Row>, StoreError> {
+        let ids = uuids(&self.ids);
+        let parents: Vec<_> = self.parents.iter().map(|parent| parent.as_ref().map(JobId::as_uuid)).collect();
+        let params: [super::session::Param<'_>; 16] = [
+            &ids,
+            &self.groups,
+            &self.lanes,
+            &self.attempts,
+            &self.priorities,
+            &self.schemas,
+            &self.correlations,
+            &self.tenants,
+            &self.external,
+            &self.keys,
+            &parents,
+            &self.follows,
+            &self.more,
+            &self.run_at,
+            &self.deadlines,
+            &self.payloads,
+        ];
+        session.rows(sql, &params).await
+    }
+
+    /// The job rows of records from elsewhere, with their own times; those whose keys are free.
+    async fn import<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        created: &[i64],
+    ) -> Result<Vec<tokio_postgres::Row>, StoreError> {
+        let ids = uuids(&self.ids);
+        let parents: Vec<_> = self.parents.iter().map(|parent| parent.as_ref().map(JobId::as_uuid)).collect();
+        let sql = "INSERT INTO atlas_jobs_job (id, grp, max_attempts, priority, schema_version, correlation_id, tenant,
+              external_id, idempotency_key, parent, follow, more, payload, created_at)
+            SELECT * FROM unnest($1::uuid[], $2::int4[], $3::int2[], $4::int2[], $5::text[], $6::text[], $7::text[],
+              $8::text[], $9::text[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::int8[])
+            ON CONFLICT DO NOTHING RETURNING id";
+        let params: [super::session::Param<'_>; 14] = [
+            &ids,
+            &self.groups,
+            &self.attempts,
+            &self.priorities,
+            &self.schemas,
+            &self.correlations,
+            &self.tenants,
+            &self.external,
+            &self.keys,
+            &parents,
+            &self.follows,
+            &self.more,
+            &self.payloads,
+            &created,
+        ];
+        session.rows(sql, &params).await
+    }
+}

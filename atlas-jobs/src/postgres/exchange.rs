@@ -1,0 +1,593 @@
+//! A worker's round trip: one transaction, and in the usual case one exchange of messages with the server.
+//!
+//! Usually all outcomes are results and nobody controls the queues. Then every statement can be sent at once, the commit
+//! included: those after the beat check by the transaction's number that the beat was accepted. Else the statements follow one
+//! another, and the state machine decides in between.
+
+use super::Db;
+use super::error::{BACKEND, failed};
+use super::record::{CLAIMED, JOB, Reader, full, group_of, int};
+use super::rows::uuids;
+use super::session::{BEGIN, Conn, Param, Session};
+use super::transition::Locked;
+use crate::error::{Kind, StoreError};
+use crate::kernel::{check_limit, unfit};
+use crate::state::{self, Command, Reject};
+use crate::store::{
+    Ack, AckAction, AckOutcome, Claim, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE, Pace, QueueState,
+};
+use atlas_schema::{
+    Actor, CancelRequest, JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Timestamp, WorkerId,
+};
+use deadpool_postgres::Client;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+use tokio_postgres::{Row, Statement};
+
+const OPERATION: &str = "exchange";
+/// So many jobs whose time has come are made ready by one claim.
+const PROMOTED: i64 = 5000;
+
+const BEAT: &str = include_str!("sql/beat.sql");
+const COMPLETE: &str = include_str!("sql/complete.sql");
+const PROMOTE: &str = include_str!("sql/promote.sql");
+const HELD: &str = "SELECT l.id, l.cancel FROM unnest($1::uuid[], $2::int8[]) AS held (id, epoch)
+ JOIN atlas_jobs_lease l ON l.id = held.id AND l.epoch = held.epoch";
+const PROGRESS: &str = "UPDATE atlas_jobs_lease l SET progress = held.progress
+ FROM unnest($1::uuid[], $2::int8[], $3::text[]) AS held (id, epoch, progress)
+ WHERE l.id = held.id AND l.epoch = held.epoch
+   AND EXISTS (SELECT FROM atlas_jobs_worker WHERE name = $4 AND xact = pg_current_xact_id())";
+
+/// The claim of one lane, of several, and what both end with.
+pub(super) struct ClaimSql {
+    one: String,
+    many: String,
+}
+
+impl ClaimSql {
+    pub(super) fn new() -> Self {
+        let rest = include_str!("sql/claim_rest.sql");
+        let read = format!(
+            "SELECT {JOB}, {CLAIMED}, j.payload, NULL::text FROM taken t JOIN atlas_jobs_job j ON j.id = t.id, worker"
+        );
+        Self {
+            one: format!("{}{rest}{read}", include_str!("sql/claim_one.sql")),
+            many: format!("{}{rest}{read}", include_str!("sql/claim_many.sql")),
+        }
+    }
+}
+
+/// An exchange as the statements take it.
+struct Request {
+    worker: WorkerId,
+    beat: i64,
+    lease_ms: i64,
+    acks: Vec<Ack>,
+    held: Vec<Held>,
+    reconcile: bool,
+    claim: Option<Wanted>,
+    results: Results,
+    progress: News,
+}
+
+/// What a worker wants, each name once.
+struct Wanted {
+    queues: Vec<QueueName>,
+    kinds: Vec<JobKind>,
+    limit: usize,
+}
+
+/// The plain outcomes, in order of ids.
+#[derive(Default)]
+struct Results {
+    ids: Vec<JobId>,
+    epochs: Vec<i64>,
+    values: Vec<String>,
+}
+
+/// News of the progress of held jobs.
+#[derive(Default)]
+struct News {
+    ids: Vec<JobId>,
+    epochs: Vec<i64>,
+    values: Vec<String>,
+}
+
+fn wanted(claim: Option<Claim>) -> Result<Option<Wanted>, StoreError> {
+    let Some(claim) = claim else { return Ok(None) };
+    check_limit(claim.limit, 0, BACKEND, OPERATION)?;
+    let queues: Vec<QueueName> = claim.queues.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let kinds: Vec<JobKind> = claim.kinds.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let any = claim.limit > 0 && !queues.is_empty() && !kinds.is_empty();
+    Ok(any.then_some(Wanted { queues, kinds, limit: claim.limit }))
+}
+
+impl Request {
+    fn new(exchange: Exchange, max_result: usize) -> Result<Self, StoreError> {
+        let Exchange { worker, beat, lease, acks, held, reconcile, claim, .. } = exchange;
+        let claim = wanted(claim)?;
+        if lease < Duration::from_millis(1) {
+            let rule = "a lease must last at least one millisecond";
+            return Err(StoreError::new(Kind::InvalidInput, BACKEND, OPERATION).with_source(rule));
+        }
+        // A longer lease than all of time would overflow, and every job of the worker would be unreadable.
+        let most = Timestamp::MAX.as_millis();
+        let lease_ms = i64::try_from(lease.as_millis()).map_or(most, |lease| lease.min(most));
+        let internal =
+            |error: serde_json::Error| StoreError::new(Kind::Internal, BACKEND, OPERATION).with_source(error);
+        let mut seen = HashSet::with_capacity(acks.len());
+        let mut plain = Vec::with_capacity(acks.len());
+        for ack in &acks {
+            if let AckAction::Complete { result } = &ack.action
+                && seen.insert(ack.job)
+                && unfit(result, "the result", max_result).is_none()
+            {
+                plain.push((ack.job, int(ack.epoch), serde_json::to_string(result).map_err(internal)?));
+            }
+        }
+        // Two that hand in the same jobs lock them in the same order.
+        plain.sort_unstable_by_key(|(id, ..)| *id);
+        let mut results = Results::default();
+        for (id, epoch, value) in plain {
+            results.ids.push(id);
+            results.epochs.push(epoch);
+            results.values.push(value);
+        }
+        let mut progress = News::default();
+        for held in &held {
+            // A note that is too long costs the note, not the lease.
+            if let Some(news) = held.progress.as_ref().filter(|news| fits(news)) {
+                progress.ids.push(held.job);
+                progress.epochs.push(int(held.epoch));
+                progress.values.push(serde_json::to_string(news).map_err(internal)?);
+            }
+        }
+        Ok(Self { worker, beat: int(beat), lease_ms, acks, held, reconcile, claim, results, progress })
+    }
+
+    /// Whether nothing needs a decision of ours.
+    fn is_usual(&self) -> bool {
+        !self.reconcile && self.acks.iter().all(|ack| matches!(ack.action, AckAction::Complete { .. }))
+    }
+
+    fn known(&self) -> HashSet<JobId> {
+        self.acks.iter().map(|ack| ack.job).chain(self.held.iter().map(|held| held.job)).collect()
+    }
+}
+
+fn fits(progress: &Progress) -> bool {
+    progress.note.as_ref().is_none_or(|note| state::at_most(note, "", 0, state::MAX_REASON_CHARS).is_ok())
+}
+
+/// What the statements said.
+#[derive(Default)]
+struct Said {
+    beat: Vec<Row>,
+    completed: Vec<Row>,
+    held: Vec<Row>,
+    claimed: Vec<Row>,
+}
+
+impl Db {
+    pub(super) async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
+        let request = Request::new(exchange, self.capabilities().max_result_bytes)?;
+        let mut client = self.client(OPERATION).await?;
+        if request.is_usual() && !self.is_controlled(&request) {
+            let said = self.at_once(&client, &request).await?;
+            let Some(beat) = said.beat.first() else {
+                return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
+            };
+            let controlled: bool = Reader::new(beat, OPERATION).get(2)?;
+            let session = Session::new(&client, OPERATION);
+            let mut exchanged = self.answer(session, &request, &said).await?;
+            if controlled && let Some(claim) = &request.claim {
+                // Somebody controls one of the queues since the last time: this claim goes the careful way, and the next ones at once.
+                self.note_controlled(&claim.queues);
+                let transaction = self.begin(&mut client, OPERATION).await?;
+                let session = Session::new(&transaction, OPERATION);
+                let mark = "UPDATE atlas_jobs_worker SET xact = pg_current_xact_id() WHERE name = $1 AND beat = $2";
+                session.rows(mark, &[&request.worker.as_str(), &request.beat]).await?;
+                exchanged.claimed = self.claim_controlled(session, &request.worker, claim).await?;
+                transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
+            }
+            return Ok(exchanged);
+        }
+        let transaction = self.begin(&mut client, OPERATION).await?;
+        let exchanged = self.step_by_step(Session::new(&transaction, OPERATION), &request).await?;
+        transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
+        Ok(exchanged)
+    }
+
+    /// Sends everything, the commit included, before any answer has come. Dropping it loses the answers only.
+    async fn at_once(&self, client: &Client, request: &Request) -> Result<Said, StoreError> {
+        let prepare = |sql: &str| {
+            let sql = sql.to_owned();
+            async move { client.prepare_cached(&sql).await.map_err(|error| failed(OPERATION, &error)) }
+        };
+        let none = Vec::new();
+        let queues: Vec<&str> =
+            request.claim.as_ref().map_or(none, |claim| claim.queues.iter().map(AsRef::as_ref).collect());
+        let worker = request.worker.as_str();
+        let beat = prepare(BEAT).await?;
+        let mut held = (Vec::new(), Vec::new());
+        for one in &request.held {
+            held.0.push(one.job);
+            held.1.push(int(one.epoch));
+        }
+        let (acked, holding, news) = (uuids(&request.results.ids), uuids(&held.0), uuids(&request.progress.ids));
+        // Prepared before anything is sent: a statement that is new to this connection costs a round trip, once.
+        let complete = if request.results.ids.is_empty() { None } else { Some(prepare(COMPLETE).await?) };
+        let look = if request.held.is_empty() { None } else { Some(prepare(HELD).await?) };
+        let note = if request.progress.ids.is_empty() { None } else { Some(prepare(PROGRESS).await?) };
+        let claim = match &request.claim {
+            None => None,
+            Some(wanted) if wanted.queues.len() == 1 && wanted.kinds.len() == 1 => {
+                Some(prepare(&self.claims.one).await?)
+            }
+            Some(_) => Some(prepare(&self.claims.many).await?),
+        };
+        let promote = if claim.is_some() { Some(prepare(PROMOTE).await?) } else { None };
+        let claim_params = request.claim.as_ref().map(|wanted| ClaimParams::free(worker, wanted));
+        let claim_params = claim_params.as_ref().map(ClaimParams::params);
+
+        // Polled in this order, and each hands its message over at its first poll.
+        let (began, beat, completed, noted, held, promoted, claimed, committed) = tokio::join!(
+            biased;
+            client.batch_execute(BEGIN),
+            query(client, Some(beat), vec![&worker, &request.beat, &request.lease_ms, &queues]),
+            query(client, complete, vec![&worker, &acked, &request.results.epochs, &request.results.values]),
+            query(client, note, vec![&news, &request.progress.epochs, &request.progress.values, &worker]),
+            query(client, look, vec![&holding, &held.1]),
+            query(client, promote, vec![&PROMOTED]),
+            query(client, claim, claim_params.unwrap_or_default()),
+            client.batch_execute("COMMIT"),
+        );
+        let wrong = |error| failed(OPERATION, &error);
+        // The first failure is the cause; those after it only say that the transaction is over.
+        began.map_err(wrong)?;
+        let said = Said {
+            beat: beat.map_err(wrong)?,
+            completed: completed.map_err(wrong)?,
+            held: noted.and(held).map_err(wrong)?,
+            claimed: promoted.and(claimed).map_err(wrong)?,
+        };
+        committed.map_err(wrong)?;
+        Ok(said)
+    }
+
+    /// The answers of a usual exchange. Outcomes that found no lease are too late: a look at their jobs tells why.
+    async fn answer<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        request: &Request,
+        said: &Said,
+    ) -> Result<Exchanged, StoreError> {
+        let mut applied = applied(&said.completed)?;
+        let (mut held, cancels) = (Vec::with_capacity(request.held.len()), cancels(&said.held)?);
+        let late = request.acks.iter().filter(|ack| !applied.contains_key(&ack.job)).map(|ack| ack.job);
+        let gone = request.held.iter().filter(|held| !cancels.contains_key(&held.job)).map(|held| held.job);
+        let unclear: Vec<JobId> = late.chain(gone).collect();
+        // An acknowledgement that came twice in one exchange is the second one's affair.
+        let twice = applied.len() < request.acks.len();
+        let mut jobs = HashMap::new();
+        if twice || !unclear.is_empty() {
+            let ids: Vec<JobId> = request.known().into_iter().collect();
+            let (loaded, _) = self.load(session, &ids).await?;
+            jobs.extend(loaded.into_iter().map(|(id, before)| (id, before.record)));
+        }
+        let mut acks = Vec::with_capacity(request.acks.len());
+        for ack in &request.acks {
+            acks.push(match applied.remove(&ack.job) {
+                Some(version) => AckOutcome::Applied { status: JobStatus::Completed, version },
+                None => late_ack(jobs.get(&ack.job), ack, self.capabilities().max_result_bytes),
+            });
+        }
+        for one in &request.held {
+            held.push(match cancels.get(&one.job) {
+                Some(cancel) => cancel.clone().map_or(HeldOutcome::Continue, HeldOutcome::CancelRequested),
+                None => lost(jobs.get(&one.job), one),
+            });
+        }
+        let claimed = self.claimed(session, &said.claimed).await?;
+        Ok(Exchanged { acks, held, claimed, reconciled: 0 })
+    }
+
+    /// The records of a claim's rows, in the order in which they should start.
+    async fn claimed<C: Conn>(&self, session: Session<'_, C>, rows: &[Row]) -> Result<Vec<JobRecord>, StoreError> {
+        let groups: Result<Vec<i32>, _> = rows.iter().map(|row| group_of(row, OPERATION)).collect();
+        let names = self.groups.names(session, groups?.into_iter()).await?;
+        let read = |row| full(Reader::new(row, OPERATION), self.stage, &names);
+        let mut claimed: Result<Vec<JobRecord>, _> = rows.iter().map(read).collect();
+        if let Ok(claimed) = &mut claimed {
+            claimed.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.run_at, job.id));
+        }
+        claimed
+    }
+
+    /// The careful way: statement by statement, with decisions in between.
+    async fn step_by_step<C: Conn>(&self, session: Session<'_, C>, request: &Request) -> Result<Exchanged, StoreError> {
+        let worker = request.worker.as_str();
+        let queues: Vec<&str> = Vec::new();
+        let beat = session.rows(BEAT, &[&worker, &request.beat, &request.lease_ms, &queues]).await?;
+        let Some(beat) = beat.first() else {
+            return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
+        };
+        let number: i32 = Reader::new(beat, OPERATION).get(0)?;
+        let mut exchanged = Exchanged::default();
+        let mut done = HashMap::new();
+        if !request.results.ids.is_empty() {
+            let Results { ids, epochs, values } = &request.results;
+            done = applied(&session.rows(COMPLETE, &[&worker, &uuids(ids), epochs, values]).await?)?;
+        }
+        let known = request.known();
+        let mut affected: Vec<JobId> = known.iter().copied().collect();
+        if request.reconcile {
+            let sql = "SELECT id FROM atlas_jobs_lease WHERE worker = $1 LIMIT $2";
+            let most = i64::try_from(known.len().saturating_add(MAX_PAGE)).unwrap_or(i64::MAX);
+            for row in session.rows(sql, &[&number, &most]).await? {
+                affected.push(Reader::new(&row, OPERATION).id(0)?);
+            }
+        }
+        let mut locked = self.lock(session, &affected).await?;
+        for ack in &request.acks {
+            exchanged.acks.push(match done.remove(&ack.job) {
+                Some(version) => AckOutcome::Applied { status: JobStatus::Completed, version },
+                None => self.acknowledge(&mut locked, ack, &request.worker)?,
+            });
+        }
+        for held in &request.held {
+            exchanged.held.push(match locked.get(held.job) {
+                Some(job) if state::holds(job, held.epoch).is_ok() => {
+                    job.cancel_requested.clone().map_or(HeldOutcome::Continue, HeldOutcome::CancelRequested)
+                }
+                job => lost(job, held),
+            });
+        }
+        if request.reconcile {
+            for id in affected.iter().filter(|id| !known.contains(*id)) {
+                let Some(epoch) = locked.get(*id).map(|job| job.epoch) else { continue };
+                let command = Command::Release { epoch, delay: Duration::ZERO };
+                let applied = locked.apply(*id, command, Actor::Worker { id: request.worker.clone() })?;
+                exchanged.reconciled += usize::from(matches!(applied, Some(Ok(_))));
+            }
+        }
+        locked.finish(session).await?;
+        if !request.progress.ids.is_empty() {
+            let News { ids, epochs, values } = &request.progress;
+            session.rows(PROGRESS, &[&uuids(ids), epochs, values, &worker]).await?;
+        }
+        if let Some(claim) = &request.claim {
+            exchanged.claimed = self.claim_controlled(session, &request.worker, claim).await?;
+        }
+        Ok(exchanged)
+    }
+
+    /// One outcome, by the state machine.
+    pub(super) fn acknowledge(
+        &self,
+        locked: &mut Locked,
+        ack: &Ack,
+        worker: &WorkerId,
+    ) -> Result<AckOutcome, StoreError> {
+        let Some(before) = locked.get(ack.job) else { return Ok(AckOutcome::NotFound) };
+        let epoch = ack.epoch;
+        let command = match ack.action.clone() {
+            AckAction::Complete { result } => {
+                // A result that comes too late is lost whatever its size.
+                if state::holds(before, epoch).is_ok()
+                    && let Some(reject) = unfit(&result, "the result", self.capabilities().max_result_bytes)
+                {
+                    return Ok(AckOutcome::Refused(reject));
+                }
+                Command::Complete { epoch, result }
+            }
+            AckAction::Fail { error, retry } => Command::Fail { epoch, error, retry },
+            AckAction::Release { delay } => Command::Release { epoch, delay },
+            AckAction::Cancelled => Command::AcknowledgeCancel { epoch },
+        };
+        Ok(match locked.apply(ack.job, command, Actor::Worker { id: worker.clone() })? {
+            Some(Ok(after)) => AckOutcome::Applied { status: after.status, version: after.version },
+            Some(Err(Reject::Lost { epoch, status })) => AckOutcome::Lost { epoch, status },
+            Some(Err(Reject::Repeated)) => AckOutcome::Repeated,
+            Some(Err(reject)) => AckOutcome::Refused(reject),
+            None => AckOutcome::NotFound,
+        })
+    }
+
+    /// A claim that may meet paused and limited queues. Who claims from a limited queue waits for its row: the count of what runs
+    /// is then exact, since everybody else's claims are committed and seen.
+    async fn claim_controlled<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        worker: &WorkerId,
+        wanted: &Wanted,
+    ) -> Result<Vec<JobRecord>, StoreError> {
+        let names: Vec<&str> = wanted.queues.iter().map(AsRef::as_ref).collect();
+        let sql = "SELECT queue, paused, max_running, max_per_second, pace_left, pace_at, atlas_jobs_now()
+            FROM atlas_jobs_queue WHERE queue = ANY($1::text[])
+              AND (paused OR max_running IS NOT NULL OR max_per_second IS NOT NULL)
+            ORDER BY queue FOR UPDATE";
+        let rows = session.rows(sql, &[&names]).await?;
+        if rows.is_empty() {
+            self.note_free(&wanted.queues);
+        }
+        let mut running = HashMap::new();
+        if !rows.is_empty() {
+            for row in session.rows(include_str!("sql/running.sql"), &[&names]).await? {
+                let row = Reader::new(&row, OPERATION);
+                running.insert(row.text::<QueueName>(0)?, row.get::<i64>(1)?);
+            }
+        }
+        let mut controls = HashMap::new();
+        let mut paces = BTreeMap::new();
+        for row in &rows {
+            let row = Reader::new(row, OPERATION);
+            let state = queue_state(row)?;
+            if let Some(rate) = state.max_per_second {
+                let now = row.time(6)?;
+                let pace = match row.maybe_time(5)? {
+                    Some(at) => Pace { left: row.number(4)?, at },
+                    None => Pace::full(rate, now),
+                };
+                paces.insert(state.queue.clone(), pace.refilled(rate, now));
+            }
+            controls.insert(state.queue.clone(), state);
+        }
+        let mut rooms: Vec<(&QueueName, i64)> = Vec::new();
+        for queue in &wanted.queues {
+            let mut room = wanted.limit;
+            if let Some(control) = controls.get(queue) {
+                if control.paused {
+                    continue;
+                }
+                if let Some(most) = control.max_running {
+                    let left = i64::from(most) - running.get(queue).copied().unwrap_or(0);
+                    room = room.min(usize::try_from(left).unwrap_or(0));
+                }
+                if let Some(pace) = paces.get(queue) {
+                    room = room.min(pace.claims());
+                }
+            }
+            if room > 0 {
+                rooms.push((queue, i64::try_from(room).unwrap_or(i64::MAX)));
+            }
+        }
+        if rooms.is_empty() {
+            return Ok(Vec::new());
+        }
+        session.rows(PROMOTE, &[&PROMOTED]).await?;
+        let params = ClaimParams {
+            worker: worker.as_str(),
+            limit: i64::try_from(wanted.limit).unwrap_or(i64::MAX),
+            queues: rooms.iter().map(|(queue, _)| queue.as_str()).collect(),
+            kinds: wanted.kinds.iter().map(AsRef::as_ref).collect(),
+            rooms: rooms.iter().map(|(_, room)| *room).collect(),
+            controlled: true,
+            one: None,
+        };
+        let rows = session.rows(&self.claims.many, &params.params()).await?;
+        let claimed = self.claimed(session, &rows).await?;
+        for job in &claimed {
+            if let Some(pace) = paces.get_mut(&job.queue) {
+                *pace = pace.spent(1);
+            }
+        }
+        for (queue, pace) in &paces {
+            let sql = "UPDATE atlas_jobs_queue SET pace_left = $2, pace_at = $3 WHERE queue = $1";
+            session.rows(sql, &[&queue.as_str(), &int(pace.left), &pace.at.as_millis()]).await?;
+        }
+        Ok(claimed)
+    }
+
+    fn is_controlled(&self, request: &Request) -> bool {
+        let Some(claim) = &request.claim else { return false };
+        let known = self.controlled.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        claim.queues.iter().any(|queue| known.contains(queue))
+    }
+
+    fn note_controlled(&self, queues: &[QueueName]) {
+        let mut known = self.controlled.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.extend(queues.iter().cloned());
+    }
+
+    fn note_free(&self, queues: &[QueueName]) {
+        let mut known = self.controlled.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.retain(|queue| !queues.contains(queue));
+    }
+}
+
+/// Sends a statement, if there is one, at its first poll.
+async fn query(
+    client: &Client,
+    statement: Option<Statement>,
+    params: Vec<Param<'_>>,
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    match statement {
+        Some(statement) => client.query(&statement, &params).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The parameters of a claim.
+struct ClaimParams<'a> {
+    worker: &'a str,
+    limit: i64,
+    queues: Vec<&'a str>,
+    kinds: Vec<&'a str>,
+    rooms: Vec<i64>,
+    controlled: bool,
+    one: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> ClaimParams<'a> {
+    fn free(worker: &'a str, wanted: &'a Wanted) -> Self {
+        let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
+        let one = match (wanted.queues.as_slice(), wanted.kinds.as_slice()) {
+            ([queue], [kind]) => Some((queue.as_str(), kind.as_str())),
+            _ => None,
+        };
+        Self {
+            worker,
+            limit,
+            queues: wanted.queues.iter().map(AsRef::as_ref).collect(),
+            kinds: wanted.kinds.iter().map(AsRef::as_ref).collect(),
+            rooms: vec![limit; wanted.queues.len()],
+            controlled: false,
+            one,
+        }
+    }
+
+    fn params(&self) -> Vec<Param<'_>> {
+        match &self.one {
+            Some((queue, kind)) => vec![&self.worker, &self.limit, queue, kind],
+            None => vec![&self.worker, &self.limit, &self.queues, &self.kinds, &self.rooms, &self.controlled],
+        }
+    }
+}
+
+pub(super) fn queue_state(row: Reader<'_>) -> Result<QueueState, StoreError> {
+    let limit = |at| row.get::<Option<i64>>(at)?.map(u32::try_from).transpose().map_err(|_| row.bad());
+    let mut state = QueueState::new(row.text(0)?);
+    state.paused = row.get(1)?;
+    state.max_running = limit(2)?;
+    state.max_per_second = limit(3)?;
+    Ok(state)
+}
+
+fn applied(rows: &[Row]) -> Result<HashMap<JobId, u64>, StoreError> {
+    let read = |row| {
+        let row = Reader::new(row, OPERATION);
+        Ok((row.id(0)?, row.number(1)?))
+    };
+    rows.iter().map(read).collect()
+}
+
+fn cancels(rows: &[Row]) -> Result<HashMap<JobId, Option<CancelRequest>>, StoreError> {
+    let read = |row| {
+        let row = Reader::new(row, OPERATION);
+        Ok((row.id(0)?, row.maybe_json(1)?))
+    };
+    rows.iter().map(read).collect()
+}
+
+fn lost(job: Option<&JobRecord<()>>, held: &Held) -> HeldOutcome {
+    job.map_or(HeldOutcome::Lost { epoch: held.epoch, status: None }, |job| HeldOutcome::Lost {
+        epoch: job.epoch,
+        status: Some(job.status),
+    })
+}
+
+/// Why a result found no lease of its epoch.
+fn late_ack(job: Option<&JobRecord<()>>, ack: &Ack, max_result: usize) -> AckOutcome {
+    let Some(job) = job else { return AckOutcome::NotFound };
+    let AckAction::Complete { result } = &ack.action else {
+        return AckOutcome::Lost { epoch: job.epoch, status: job.status };
+    };
+    if job.status == JobStatus::Completed && job.epoch == ack.epoch {
+        return AckOutcome::Repeated;
+    }
+    match unfit(result, "the result", max_result) {
+        Some(reject) if state::holds(job, ack.epoch).is_ok() => AckOutcome::Refused(reject),
+        _ => AckOutcome::Lost { epoch: job.epoch, status: job.status },
+    }
+}

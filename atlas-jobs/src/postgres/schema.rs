@@ -1,0 +1,79 @@
+//! The tables, and how an older database becomes a present one.
+//!
+//! All names begin with `atlas_jobs_` and stand in the first schema of the connection's search path: one database may serve
+//! the host's tables too, or several stages in schemas of their own.
+
+use super::error::{BACKEND, corrupt, failed};
+use crate::error::{Kind, StoreError};
+use atlas_schema::Stage;
+use deadpool_postgres::{Client, GenericClient};
+use std::str::FromStr;
+
+/// What brings a database from version `n` to `n + 1`, from 0.
+const STEPS: [&str; 1] = [include_str!("sql/v1.sql")];
+
+/// Whoever opens the store waits for whoever is opening it. The number is `atlasjob` in ASCII.
+const ALONE: &str = "SELECT pg_advisory_xact_lock(7022344667302686562)";
+
+/// Creates or upgrades the tables, and binds them to their stage.
+pub(super) async fn prepare(client: &mut Client, stage: Stage) -> Result<(), StoreError> {
+    let wrong = |error: tokio_postgres::Error| failed("open", &error);
+    // Nothing is to be done, nearly always: then nothing is locked, and a read-only server will do.
+    if version(client).await? == STEPS.len() {
+        return check(client, stage).await;
+    }
+    let transaction = client.transaction().await.map_err(wrong)?;
+    transaction.batch_execute(ALONE).await.map_err(wrong)?;
+    let found = version(&transaction).await?;
+    if found < STEPS.len() {
+        if found == 0 {
+            let meta = "CREATE TABLE atlas_jobs_meta (key text NOT NULL PRIMARY KEY, value text NOT NULL)";
+            transaction.batch_execute(meta).await.map_err(wrong)?;
+            put(&transaction, "stage", stage.as_str()).await?;
+        }
+        for step in STEPS.iter().skip(found) {
+            transaction.batch_execute(step).await.map_err(wrong)?;
+        }
+        put(&transaction, "version", &STEPS.len().to_string()).await?;
+    }
+    check(&transaction, stage).await?;
+    transaction.commit().await.map_err(wrong)
+}
+
+/// Refuses a database of a newer release or of another stage.
+async fn check<C: GenericClient>(client: &C, stage: Stage) -> Result<(), StoreError> {
+    let found = version(client).await?;
+    if found > STEPS.len() {
+        return Err(StoreError::new(Kind::NewerVersion, BACKEND, "open"));
+    }
+    match meta(client, "stage").await?.as_deref().map(Stage::from_str) {
+        Some(Ok(found)) if found == stage => Ok(()),
+        Some(Ok(_)) => Err(StoreError::new(Kind::WrongStage, BACKEND, "open")),
+        _ => Err(corrupt("open", "the job store does not say which stage it belongs to")),
+    }
+}
+
+/// How many steps the database has seen; 0 if it has no table of ours.
+async fn version<C: GenericClient>(client: &C) -> Result<usize, StoreError> {
+    let tables = "SELECT to_regclass('atlas_jobs_meta') IS NOT NULL";
+    let row = client.query_one(tables, &[]).await.map_err(|error| failed("open", &error))?;
+    if !row.try_get::<_, bool>(0).map_err(|error| failed("open", &error))? {
+        return Ok(0);
+    }
+    let text = meta(client, "version").await?;
+    text.and_then(|text| text.parse().ok())
+        .filter(|version| *version > 0)
+        .ok_or_else(|| corrupt("open", "the job store does not say which version it is"))
+}
+
+async fn meta<C: GenericClient>(client: &C, key: &str) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT value FROM atlas_jobs_meta WHERE key = $1";
+    let row = client.query_opt(sql, &[&key]).await.map_err(|error| failed("open", &error))?;
+    row.map(|row| row.try_get(0)).transpose().map_err(|error| failed("open", &error))
+}
+
+async fn put<C: GenericClient>(client: &C, key: &str, value: &str) -> Result<(), StoreError> {
+    let sql = "INSERT INTO atlas_jobs_meta (key, value) VALUES ($1, $2)
+               ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    client.execute(sql, &[&key, &value]).await.map(|_| ()).map_err(|error| failed("open", &error))
+}

@@ -1,0 +1,41 @@
+-- $1 worker, $2 ids, $3 epochs, $4 results. The way of nearly all outcomes: the holder of a lease has a result.
+WITH worker AS MATERIALIZED (
+  SELECT no, seen_at, json_build_object('kind', 'worker', 'id', name)::text AS actor
+  FROM atlas_jobs_worker WHERE name = $1 AND xact = pg_current_xact_id()
+), ended AS (
+  DELETE FROM atlas_jobs_lease l
+  USING unnest($2::uuid[], $3::int8[], $4::text[]) AS ack (id, epoch, result), worker
+  WHERE l.id = ack.id AND l.epoch = ack.epoch
+  RETURNING l.id, l.version + 1 AS version, l.epoch, l.started_at,
+    greatest(worker.seen_at, l.updated_at, l.started_at) AS finished_at, l.worker,
+    l.worker = worker.no AS end_here, l.grp, l.attempt, l.follows,
+    l.claim_here, l.run_at, l.deadline, l.progress, ack.result
+), done AS (
+  INSERT INTO atlas_jobs_done (id, version, epoch, finished_at, status, attempt, claim_here, end_here, worker,
+    started_at, run_at, deadline, progress, result)
+  SELECT id, version, epoch, finished_at, 2, attempt, claim_here, end_here, worker, started_at, run_at, deadline, progress,
+    result
+  FROM ended
+), listed AS (
+  INSERT INTO atlas_jobs_ended (at, status, ids)
+  SELECT max(finished_at), 2, array_agg(id) FROM ended HAVING count(*) > 0
+), counted AS (
+  INSERT INTO atlas_jobs_move (grp, source, target, jobs, target_ms)
+  SELECT grp, 1, 2, count(*), sum(finished_at - started_at) FROM ended GROUP BY grp
+), told AS (
+  -- Handed in by another than the holder: the row above names the holder only.
+  INSERT INTO atlas_jobs_event (job, version, epoch, at, attempt, source, target, kind, actor)
+  SELECT id, version, epoch, finished_at, attempt, 1, 2, '"completed"', actor FROM ended, worker WHERE NOT end_here
+), posted AS (
+  INSERT INTO atlas_jobs_outbox (job, version, topic, visible_at, fields, epoch, at, attempt, source, target, kind,
+    actor, correlation_id)
+  SELECT e.id, e.version, follow.key, e.finished_at, follow.value::text, e.epoch, e.finished_at, e.attempt, 1, 2,
+    '"completed"', worker.actor, j.correlation_id
+  FROM ended e JOIN atlas_jobs_job j ON j.id = e.id, worker, json_each(j.follow::json) follow
+  WHERE e.follows
+  ON CONFLICT (job, version, topic) DO UPDATE SET tries = 0, visible_at = excluded.visible_at,
+    fields = excluded.fields, epoch = excluded.epoch, at = excluded.at, attempt = excluded.attempt,
+    source = excluded.source, target = excluded.target, kind = excluded.kind, actor = excluded.actor,
+    reason = NULL, error = NULL, correlation_id = excluded.correlation_id
+)
+SELECT id, version FROM ended
