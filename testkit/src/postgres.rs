@@ -13,6 +13,9 @@ use std::sync::{Mutex, OnceLock};
 /// Names a running server instead: a connection string, such as `host=/run/postgresql user=postgres dbname=postgres`.
 pub const VARIABLE: &str = "ATLAS_TEST_POSTGRES";
 
+/// Names the server that a test run has started for all of its processes: see [`shared`].
+pub const OF_THE_RUN: &str = "ATLAS_TESTKIT_POSTGRES";
+
 /// Settings of our servers. Durable, as in production; a little more room than the defaults, so that checkpoints do not
 /// come in the middle of what is measured.
 const SETTINGS: &str = "listen_addresses = ''
@@ -120,14 +123,12 @@ fn line(output: &mut BufReader<std::process::ChildStdout>) -> String {
     text.trim().to_owned()
 }
 
-/// How to connect to a server with a database `postgres` or the one that [`VARIABLE`] names: one for this process,
-/// started by the first call.
+/// How to connect to a server that tests share: the one that [`VARIABLE`] names, or that of the test run, or one for this
+/// process, started by the first call.
 pub fn shared() -> String {
     static SHARED: OnceLock<Server> = OnceLock::new();
-    match std::env::var(VARIABLE) {
-        Ok(url) => url,
-        Err(_) => SHARED.get_or_init(Server::start).url(),
-    }
+    let named = std::env::var(VARIABLE).or_else(|_| std::env::var(OF_THE_RUN));
+    named.unwrap_or_else(|_| SHARED.get_or_init(Server::start).url())
 }
 
 /// Whether tests can have a server.

@@ -1,12 +1,12 @@
 //! Real servers that tests use: installed where that is possible, and their absence said aloud where it is not.
 
 use crate::steps::{exists, run};
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 /// Installs PostgreSQL from Debian's packages unless it, or a running server, is there. Without it its tests are shown
 /// as ignored.
 pub(crate) fn postgres() {
-    if std::env::var_os("ATLAS_TEST_POSTGRES").is_some() || installed() {
+    if std::env::var_os(testkit::postgres::VARIABLE).is_some() || installed() {
         return;
     }
     if !exists("apt-get", "--version") || !install("postgresql") || !installed() {
@@ -17,10 +17,14 @@ pub(crate) fn postgres() {
     }
 }
 
+/// A server for one test run, if it is to have one of its own.
+pub(crate) fn postgres_for_all() -> Option<testkit::postgres::Server> {
+    let wanted = std::env::var_os(testkit::postgres::VARIABLE).is_none() && installed();
+    wanted.then(testkit::postgres::Server::start)
+}
+
 fn installed() -> bool {
-    let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let packaged = packaged.map(|version| version.path().join("bin/initdb")).any(|initdb| Path::new(&initdb).is_file());
-    packaged || exists("initdb", "--version")
+    testkit::postgres::binaries().is_some()
 }
 
 /// As root, or through a `sudo` that asks for no password.

@@ -18,11 +18,17 @@ pub(crate) fn all(steps: &mut Steps) -> Result<()> {
         run(cargo(["test", "--doc", "--quiet"]).args(WHOLE))
     })?;
     steps.last("tests", "fix the tests named above; one alone: cargo test -p CRATE NAME", || {
-        if has_nextest() {
-            run(cargo(["nextest", "run", "--no-fail-fast"]).args(WHOLE))
+        // nextest gives each test a process of its own: they share one server, which ends with this step.
+        let server = servers::postgres_for_all();
+        let mut tests = if has_nextest() {
+            cargo(["nextest", "run", "--no-fail-fast"])
         } else {
-            run(cargo(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]).args(WHOLE))
+            cargo(["test", "--no-fail-fast", "--lib", "--bins", "--tests"])
+        };
+        if let Some(server) = &server {
+            tests.env(testkit::postgres::OF_THE_RUN, server.url());
         }
+        run(tests.args(WHOLE))
     })
 }
 

@@ -9,6 +9,8 @@ mod enqueue;
 mod error;
 mod exchange;
 mod groups;
+mod host;
+mod listen;
 mod outbox;
 mod read;
 mod record;
@@ -38,7 +40,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
-/// Jobs in a PostgreSQL database, version 13 or later. Clones share one pool.
+/// Jobs in a PostgreSQL database, version 14 or later. Clones share one pool.
 #[derive(Clone)]
 pub struct PostgresJobs {
     db: Arc<Db>,

@@ -3,7 +3,7 @@
 use super::error::corrupt;
 use super::groups::Names;
 use crate::error::StoreError;
-use crate::state::{OutboxEntry, OutboxTopic};
+use crate::state::{OutboxEntry, OutboxTopic, topics};
 use atlas_schema::{
     Actor, AuditEvent, Callback, CorrelationId, ExternalId, IdempotencyKey, JobId, JobRecord, JobStatus, Lease,
     SchemaVersion, Stage, Timestamp, Usd, WorkerId,
@@ -26,9 +26,9 @@ pub(super) const STATE: &str = "s.status, s.version, s.epoch, s.attempt, coalesc
      CASE WHEN w.beat >= 0 THEN least(w.seen_at + w.lease_ms, 253402300799999) ELSE s.lease_end END, \
      s.cancel, s.progress, s.error";
 /// The same of a job that was claimed just now, as `t`.
-pub(super) const CLAIMED: &str = "1::int2, t.version, t.epoch, t.attempt, t.run_at, t.deadline, \
+pub(super) const CLAIMED: &str = "1::int2, t.version::int8, t.epoch, t.attempt, t.run_at, t.deadline, \
      greatest(worker.seen_at, t.updated_at), greatest(worker.seen_at, t.updated_at), NULL::int8, $1::text, \
-     greatest(worker.seen_at, t.updated_at), NULL::text, NULL::text, t.error";
+     least(greatest(worker.seen_at, t.updated_at) + worker.lease_ms, 253402300799999), NULL::text, NULL::text, t.error";
 /// How many [`JOB`] and [`STATE`] have.
 pub(super) const WIDTH: usize = 25;
 /// Where they come from.
@@ -71,10 +71,8 @@ impl More {
 
 /// What follows from a job's end, as `complete.sql` posts it: an object from topic to its fields.
 pub(super) fn follow<P>(record: &JobRecord<P>) -> Option<Value> {
-    let callback = record.callback.as_ref().map(|callback| OutboxTopic::Callback { url: callback.url.clone() });
-    let parent = record.parent.map(|parent| OutboxTopic::ChildEnded { parent });
-    let topics: Map<String, Value> = callback.into_iter().chain(parent).filter_map(|topic| fields(&topic)).collect();
-    Some(Value::Object(topics)).filter(|topics| topics.as_object().is_some_and(|topics| !topics.is_empty()))
+    let topics: Map<String, Value> = topics(record).filter_map(|topic| fields(&topic)).collect();
+    (!topics.is_empty()).then_some(Value::Object(topics))
 }
 
 /// A topic's name and its fields.

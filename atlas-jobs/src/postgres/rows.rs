@@ -4,7 +4,7 @@ use super::error::BACKEND;
 use super::groups::Group;
 use super::record::{code, fields, int};
 use crate::error::{Kind, StoreError};
-use crate::state::{Applied, OutboxEntry};
+use crate::state::{Applied, OutboxEntry, topics};
 use crate::store::Count;
 use atlas_schema::{Actor, AuditEvent, AuditKind, JobId, JobRecord, JobStatus, Timestamp, WorkerId};
 use serde::Serialize;
@@ -154,12 +154,12 @@ impl Write {
         let more = match record.status {
             JobStatus::Pending => json!({
                 "lane": group.lane, "rank": -i32::from(record.priority),
-                "follows": record.callback.is_some() || record.parent.is_some(),
+                "follows": topics(record).next().is_some(),
             }),
             JobStatus::Processing => json!({
                 "worker": worker, "claim_here": false, "lease_end": record.lease.as_ref().map(|lease| lease.expires_at),
                 "cancel_by": cancel.map(|cancel| cancel.acknowledge_by), "cancel": self.maybe_json(cancel)?,
-                "follows": record.callback.is_some() || record.parent.is_some(),
+                "follows": topics(record).next().is_some(),
             }),
             _ => json!({
                 "status": code(record.status), "finished_at": record.finished_at, "claim_here": false,

@@ -10,7 +10,8 @@ use deadpool_postgres::{Client, GenericClient};
 use std::str::FromStr;
 
 /// What brings a database from version `n` to `n + 1`, from 0.
-const STEPS: [&str; 1] = [include_str!("sql/v1.sql")];
+const STEPS: [&str; 1] =
+    [concat!(include_str!("sql/v1.sql"), include_str!("sql/notify.sql"), include_str!("sql/function.sql"))];
 
 /// Whoever opens the store waits for whoever is opening it. The number is `atlasjob` in ASCII.
 const ALONE: &str = "SELECT pg_advisory_xact_lock(7022344667302686562)";
@@ -55,7 +56,9 @@ async fn check<C: GenericClient>(client: &C, stage: Stage) -> Result<(), StoreEr
 
 /// How many steps the database has seen; 0 if it has no table of ours.
 async fn version<C: GenericClient>(client: &C) -> Result<usize, StoreError> {
-    let tables = "SELECT to_regclass('atlas_jobs_meta') IS NOT NULL";
+    // Not by `to_regclass`: after a wait for the lock it may still remember that there was no such table.
+    let tables = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class
+        WHERE relname = 'atlas_jobs_meta' AND relkind = 'r' AND pg_catalog.pg_table_is_visible(oid))";
     let row = client.query_one(tables, &[]).await.map_err(|error| failed("open", &error))?;
     if !row.try_get::<_, bool>(0).map_err(|error| failed("open", &error))? {
         return Ok(0);

@@ -23,6 +23,8 @@ mod transition;
 
 pub use birth::{enqueue, import};
 pub use check::{Violation, check};
+#[cfg(feature = "postgres")]
+pub(crate) use outbox::topics;
 pub use outbox::{OutboxEntry, OutboxTopic};
 pub use transition::apply;
 

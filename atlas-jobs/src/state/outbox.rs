@@ -54,8 +54,13 @@ pub(super) fn follow<P>(record: &JobRecord<P>, event: &AuditEvent) -> Vec<Outbox
     if !record.status.is_terminal() {
         return Vec::new();
     }
+    topics(record).map(|topic| OutboxEntry { topic, event: event.clone() }).collect()
+}
+
+/// What follows from the end of `record`, however it ends.
+pub(crate) fn topics<P>(record: &JobRecord<P>) -> impl Iterator<Item = OutboxTopic> {
     let callback = record.callback.as_ref().map(|callback| OutboxTopic::Callback { url: callback.url.clone() });
     let parent = record.parent.map(|parent| OutboxTopic::ChildEnded { parent });
     let batch = (record.kind == JobKind::batch()).then_some(OutboxTopic::BatchEnded {});
-    callback.into_iter().chain(parent).chain(batch).map(|topic| OutboxEntry { topic, event: event.clone() }).collect()
+    callback.into_iter().chain(parent).chain(batch)
 }

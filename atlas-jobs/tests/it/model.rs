@@ -6,7 +6,7 @@ use atlas_jobs::store::{
     Ack, AckAction, AckOutcome, Claim, CommandOutcome, CommandRequest, Enqueued, Exchange, Filter, Held, JobCommand,
     Purge, PurgeOptions, Scope, SweepOptions,
 };
-use atlas_jobs::{JobSpec, JobStore, JobStoreExt, MemoryJobs, Moment, NewJob, Random};
+use atlas_jobs::{Clock, JobSpec, JobStore, JobStoreExt, MemoryJobs, Moment, NewJob, Random, SystemClock};
 use atlas_schema::{
     Actor, AuditKind, ErrorCategory, IdempotencyKey, JobError, JobId, JobKind, JobRecord, JobStatus, QueueName, Stage,
     Timestamp, WorkerId,
@@ -77,10 +77,29 @@ impl Driver {
         self.order.get(pick % self.order.len().max(1)).copied()
     }
 
+    /// When the store did what it did last to a job: now, or what it says itself if it has a clock of its own.
+    async fn time_of(&self, id: JobId) -> Timestamp {
+        if !self.store.capabilities().own_clock {
+            return self.now.wall;
+        }
+        self.store.get_one(id.into()).await.unwrap().map_or(self.now.wall, |job| job.updated_at)
+    }
+
     /// What the machine makes of a command; the model moves with it.
-    fn step(&mut self, id: JobId, command: Command, actor: Actor) -> Option<Result<JobRecord, Reject>> {
+    async fn step(&mut self, id: JobId, command: Command, actor: Actor) -> Option<Result<JobRecord, Reject>> {
+        let at = self.time_of(id).await;
+        self.step_at(id, command, actor, at)
+    }
+
+    fn step_at(
+        &mut self,
+        id: JobId,
+        command: Command,
+        actor: Actor,
+        at: Timestamp,
+    ) -> Option<Result<JobRecord, Reject>> {
         let before = self.model.get(&id)?;
-        let result = state::apply(before, command, self.now.wall, actor).map(|applied| applied.record);
+        let result = state::apply(before, command, at, actor).map(|applied| applied.record);
         if let Ok(after) = &result {
             self.model.insert(id, after.clone());
         }
@@ -89,6 +108,9 @@ impl Driver {
 
     /// Runs one operation and returns what the store said, as text to be compared between stores.
     async fn run(&mut self, op: &Op) -> String {
+        if self.store.capabilities().own_clock {
+            self.now = SystemClock::new().now();
+        }
         match op.clone() {
             Op::Enqueue { key, body, priority, attempts, delay, deadline } => {
                 let after = |millis| self.now.plus(Duration::from_millis(millis)).wall;
@@ -98,10 +120,10 @@ impl Driver {
                 spec.idempotency_key = key.map(|key| IdempotencyKey::new(format!("key{key}")).unwrap());
                 let id = self.random.job_id(self.now.wall);
                 let job = NewJob::new(spec, Stage::Dev, id, self.random.correlation_id());
-                let first = job.clone().apply(self.now.wall).unwrap().record;
-                let answers = self.store.enqueue(vec![job], self.now).await.unwrap();
+                let answers = self.store.enqueue(vec![job.clone()], self.now).await.unwrap();
+                let first = job.apply(self.time_of(id).await);
                 if matches!(answers[0], Enqueued::Created { .. }) {
-                    self.model.insert(id, first);
+                    self.model.insert(id, first.unwrap().record);
                     self.order.push(id);
                 }
                 format!("{answers:?}")
@@ -114,7 +136,7 @@ impl Driver {
                 for job in &claimed {
                     let command = Command::Claim { worker: Self::worker(worker), lease: LEASE };
                     let after =
-                        self.step(job.id, command, Actor::Worker { id: Self::worker(worker) }).unwrap().unwrap();
+                        self.step(job.id, command, Actor::Worker { id: Self::worker(worker) }).await.unwrap().unwrap();
                     assert_eq!(*job, after, "a claim is the machine's claim");
                 }
                 format!("{claimed:?}")
@@ -139,7 +161,7 @@ impl Driver {
                 };
                 let exchange = self.exchange(worker).with_acks(vec![Ack { job: id, epoch, action }]);
                 let outcome = self.store.exchange(exchange).await.unwrap().acks.remove(0);
-                let expected = match self.step(id, command, Actor::Worker { id: Self::worker(worker) }).unwrap() {
+                let expected = match self.step(id, command, Actor::Worker { id: Self::worker(worker) }).await.unwrap() {
                     Ok(after) => AckOutcome::Applied { status: after.status, version: after.version },
                     Err(Reject::Lost { epoch, status }) => AckOutcome::Lost { epoch, status },
                     Err(Reject::Repeated) => AckOutcome::Repeated,
@@ -160,7 +182,7 @@ impl Driver {
                 let exchanged = self.store.exchange(exchange).await.unwrap();
                 for job in &mine[known..] {
                     let command = Command::Release { epoch: job.epoch, delay: Duration::ZERO };
-                    self.step(job.id, command, Actor::Worker { id: Self::worker(worker) }).unwrap().unwrap();
+                    self.step(job.id, command, Actor::Worker { id: Self::worker(worker) }).await.unwrap().unwrap();
                 }
                 assert_eq!(exchanged.reconciled, mine.len() - known);
                 format!("{:?}", exchanged.held)
@@ -181,7 +203,7 @@ impl Driver {
                 let expected = if old_version {
                     CommandOutcome::Rejected(Reject::VersionConflict { current })
                 } else {
-                    match self.step(job, command.into(), Actor::Caller {}).unwrap() {
+                    match self.step(job, command.into(), Actor::Caller {}).await.unwrap() {
                         Ok(after) => CommandOutcome::Applied { status: after.status, version: after.version },
                         Err(reject) => CommandOutcome::Rejected(reject),
                     }
@@ -190,6 +212,10 @@ impl Driver {
                 format!("{outcomes:?}")
             }
             Op::Pass { millis } => {
+                if self.store.capabilities().own_clock {
+                    // Its own time can only be waited for.
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                }
                 self.now = self.now.plus(Duration::from_millis(millis));
                 String::new()
             }
@@ -228,7 +254,9 @@ impl Driver {
                     }
                     kind => panic!("{kind:?} is no decision of a sweep"),
                 };
-                self.step(id, command, Actor::Sweeper {}).unwrap().expect("the machine allows what a sweep does");
+                self.step_at(id, command, Actor::Sweeper {}, event.at)
+                    .unwrap()
+                    .expect("the machine allows what a sweep does");
             }
             let mut expected = self.model[&id].clone();
             // Heartbeats move the end of a lease without a transition.
@@ -303,6 +331,18 @@ proptest! {
         });
         for (step, (file, memory)) in file.iter().zip(&memory).enumerate() {
             prop_assert_eq!(file, memory, "step {}", step);
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
+testkit::with_postgres! {
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn the_postgres_store_is_the_machine(ops in prop::collection::vec(any_op(), 1..60)) {
+            block_on(async { drive(Box::new(crate::postgres::fresh().await), &ops).await });
         }
     }
 }

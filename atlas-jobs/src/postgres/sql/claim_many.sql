@@ -1,6 +1,6 @@
 -- $1 worker, $2 limit, $3 queues, $4 kinds, $5 how many of each queue may run, $6 whether controlled queues are among them.
 WITH worker AS MATERIALIZED (
-  SELECT no, seen_at FROM atlas_jobs_worker WHERE name = $1 AND xact = pg_current_xact_id()
+  SELECT no, seen_at, lease_ms FROM atlas_jobs_worker WHERE name = $1 AND xact = pg_current_xact_id()
     AND ($6 OR NOT EXISTS (SELECT FROM atlas_jobs_queue WHERE queue = ANY($3::text[])
       AND (paused OR max_running IS NOT NULL OR max_per_second IS NOT NULL)))
 ), lane AS MATERIALIZED (

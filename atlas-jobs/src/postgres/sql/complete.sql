@@ -38,4 +38,4 @@ WITH worker AS MATERIALIZED (
     source = excluded.source, target = excluded.target, kind = excluded.kind, actor = excluded.actor,
     reason = NULL, error = NULL, correlation_id = excluded.correlation_id
 )
-SELECT id, version FROM ended
+SELECT id, version::int8 FROM ended

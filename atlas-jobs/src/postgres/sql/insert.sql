@@ -24,4 +24,5 @@ WITH job AS (
 ), counted AS (
   INSERT INTO atlas_jobs_move (grp, target, jobs) SELECT grp, 0, count(*) FROM new GROUP BY grp
 )
-SELECT atlas_jobs_now(), ARRAY(SELECT id FROM new)
+SELECT atlas_jobs_now(), ARRAY(SELECT id FROM new),
+  CASE WHEN EXISTS (SELECT FROM new WHERE run_at <= now) THEN atlas_jobs_notify()::text END

@@ -47,8 +47,8 @@ CREATE UNIQUE INDEX atlas_jobs_job_key ON atlas_jobs_job (tenant, idempotency_ke
 CREATE TABLE atlas_jobs_ready (
   id uuid NOT NULL,
   run_at int8 NOT NULL,
-  version int8 NOT NULL,
   epoch int8 NOT NULL,
+  version int4 NOT NULL,
   lane int4 NOT NULL,
   grp int4 NOT NULL,
   rank int4 NOT NULL,
@@ -73,9 +73,9 @@ CREATE INDEX atlas_jobs_deferred_deadline ON atlas_jobs_deferred (deadline) WHER
 -- Jobs that run. `run_at` is null if it is the time the job was made, `updated_at` if nothing happened since the claim.
 CREATE TABLE atlas_jobs_lease (
   id uuid NOT NULL PRIMARY KEY,
-  version int8 NOT NULL,
   epoch int8 NOT NULL,
   started_at int8 NOT NULL,
+  version int4 NOT NULL,
   worker int4 NOT NULL,
   grp int4 NOT NULL,
   attempt int2 NOT NULL,
@@ -97,9 +97,9 @@ CREATE INDEX atlas_jobs_lease_cancel ON atlas_jobs_lease (cancel_by) WHERE cance
 -- Jobs that ended: only ever inserted, and deleted by a purge or a redrive.
 CREATE TABLE atlas_jobs_done (
   id uuid NOT NULL PRIMARY KEY,
-  version int8 NOT NULL,
   epoch int8 NOT NULL,
   finished_at int8 NOT NULL,
+  version int4 NOT NULL,
   status int2 NOT NULL,
   attempt int2 NOT NULL,
   claim_here bool NOT NULL,
@@ -207,20 +207,20 @@ CREATE TABLE atlas_jobs_queue (
 
 -- Where a job stands, whichever table says so.
 CREATE VIEW atlas_jobs_state AS
-SELECT id, 0::int2 AS place, 0::int2 AS status, version, epoch, attempt, run_at, deadline, updated_at, started_at,
+SELECT id, 0::int2 AS place, 0::int2 AS status, version::int8, epoch, attempt, run_at, deadline, updated_at, started_at,
   NULL::int8 AS finished_at, NULL::int4 AS worker, NULL::int8 AS lease_end, false AS claim_here, false AS end_here,
   NULL::text AS cancel, progress, error, NULL::text AS result
 FROM atlas_jobs_ready
 UNION ALL
-SELECT id, 1::int2, 0::int2, version, epoch, attempt, run_at, deadline, updated_at, started_at,
+SELECT id, 1::int2, 0::int2, version::int8, epoch, attempt, run_at, deadline, updated_at, started_at,
   NULL, NULL, NULL, false, false, NULL, progress, error, NULL
 FROM atlas_jobs_deferred
 UNION ALL
-SELECT id, 2::int2, 1::int2, version, epoch, attempt, run_at, deadline, coalesce(updated_at, started_at), started_at,
+SELECT id, 2::int2, 1::int2, version::int8, epoch, attempt, run_at, deadline, coalesce(updated_at, started_at), started_at,
   NULL, worker, lease_end, claim_here, false, cancel, progress, error, NULL
 FROM atlas_jobs_lease
 UNION ALL
-SELECT id, 3::int2, status, version, epoch, attempt, run_at, deadline, coalesce(updated_at, finished_at), started_at,
+SELECT id, 3::int2, status, version::int8, epoch, attempt, run_at, deadline, coalesce(updated_at, finished_at), started_at,
   finished_at, worker, NULL, claim_here, end_here, cancel, progress, error, result
 FROM atlas_jobs_done;
 
