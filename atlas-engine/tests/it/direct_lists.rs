@@ -54,3 +54,18 @@ async fn a_list_ends_at_remarks_whatever_letters_their_label_has() {
     assert_eq!(result.data[0]["ingredients"], json!(["2 Zwiebeln", "300 ml Wasser"]));
     assert_proven(&result);
 }
+
+#[tokio::test]
+async fn counted_steps_do_not_go_on_in_bullets_and_an_entry_ends_where_the_list_does() {
+    let steps =
+        "<h1>Soup</h1><h2>Method</h2><ol><li>Chop the onions as finely as you can.</li><li>Boil them in salted water.";
+    for after in [
+        "</li></ol><p>More</p><ul><li>Keeps for three days in the fridge.</li></ul>",
+        "<h2>More of this</h2><a href=/>Stew</a></li></ol>",
+    ] {
+        let result = recipe(&format!("{steps}{after}")).await;
+        let expected = ["Chop the onions as finely as you can.", "Boil them in salted water."];
+        assert_eq!(result.data[0]["instructions"], json!(expected), "{after}");
+        assert_proven(&result);
+    }
+}

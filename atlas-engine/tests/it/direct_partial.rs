@@ -49,6 +49,20 @@ async fn an_entry_that_the_page_sets_as_a_heading_is_no_ingredient() {
 }
 
 #[tokio::test]
+async fn a_bold_line_among_bare_ones_is_a_heading_and_a_thing_with_its_count_is_an_ingredient() {
+    let result = recipe(
+        "<h1>Meatballs</h1><h2>Ingredients</h2><p><strong>Meatballs</strong><br>400 g lamb<br>2 cloves garlic<br>egg 1<br>
+         <strong>Sauce</strong><br>2 onions<br>300 g yogurt</p><h2>Other</h2>",
+    )
+    .await;
+    let things = ["400 g lamb", "2 cloves garlic", "egg 1", "2 onions", "300 g yogurt"];
+    assert_eq!(result.data[0]["ingredients"], json!(things));
+    let html =
+        with(r#"{"@type": "Recipe", "name": "Pie", "recipeIngredient": ["lemon 1", "eggs 2", "flour 200 g"]}"#, "");
+    assert_eq!(recipe(&html).await.data[0]["ingredients"], json!(["lemon 1", "eggs 2", "flour 200 g"]));
+}
+
+#[tokio::test]
 async fn the_name_of_a_part_with_its_colon_is_no_ingredient_of_markup_either() {
     let html = with(
         r#"{"@type": "Recipe", "name": "Tart", "recipeIngredient": ["For the dough:", "200 g flour", "100 g butter", "1 egg"]}"#,

@@ -196,7 +196,14 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort) -> Vec
             Some((_, last)) => last.end + MAX_GAP < range.start,
             None => line.end + MAX_LEAD < range.start,
         };
-        if range.end > end || far {
+        if far || range.start >= end {
+            break;
+        }
+        if range.end > end {
+            // An unclosed entry holds what ends the list: its text up to there is an entry still.
+            if sort == Sort::Prose && !entries.is_empty() {
+                entries.push((node, range.start..end));
+            }
             break;
         }
         if page.descendants(node).any(|inner| page.tag(inner) == Some("li")) {
@@ -220,8 +227,13 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort) -> Vec
         let mut from = line.end;
         for (node, range) in entries {
             leaves.extend(part_name(page, &(from..range.start), labels).map(Leaf));
-            leaves.push(Leaf(Place::Node { node }));
             from = range.end;
+            leaves.push(Leaf(if range == page.text_range(node) {
+                Place::Node { node }
+            } else {
+                let length = page.text().get(range.clone()).map_or(0, |text| text.trim_end().len());
+                Place::Visible { node, start: range.start, end: range.start + length }
+            }));
         }
         return leaves;
     }

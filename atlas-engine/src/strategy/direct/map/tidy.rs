@@ -45,7 +45,10 @@ impl<'a> Mapper<'a> {
         for (at, candidate) in candidates.into_iter().enumerate() {
             let folded = folded(&plain::clean(self.part(&candidate)));
             let labels = folded.len() <= 60 && want.labels.contains(&headed::label(&folded));
-            if several && (labels || marks::is_ordinal(folded.trim_end_matches([':', '.']), at + 1 - dropped)) {
+            // `lemon 1` is an ingredient, where `step 1` says which step comes.
+            let ordinal =
+                !want.is("ingredients") && marks::is_ordinal(folded.trim_end_matches([':', '.']), at + 1 - dropped);
+            if several && (labels || ordinal) {
                 dropped += 1;
             } else {
                 tidy.push(candidate);
@@ -168,8 +171,10 @@ fn look<'p>(page: &'p Page, line: &Range<usize>) -> Option<(&'p str, &'p str, bo
     let whole = |node: &NodeId| page.text_range(*node).len() == line.len();
     let apart = elements()
         .any(|node| whole(&node) && matches!(page.tag(node), Some("strong" | "b" | "h2" | "h3" | "h4" | "h5" | "h6")));
-    let widest = elements().filter(|node| page.tag(*node).is_some()).last()?;
-    Some((page.tag(widest)?, page.attr(widest, "class").unwrap_or(""), apart))
+    let widest = elements().filter(|node| page.tag(*node).is_some()).last();
+    let tag = widest.and_then(|node| page.tag(node)).unwrap_or("");
+    let class = widest.and_then(|node| page.attr(node, "class")).unwrap_or("");
+    Some((tag, class, apart))
 }
 
 /// The last word of an ingredient, which names the thing whatever its amount is given in.
