@@ -118,6 +118,9 @@ impl SqliteOptions {
 
 /// Jobs in one SQLite file. Clones share its threads; once the last clone is dropped they finish what was begun and
 /// close the file, which [`close`](SqliteJobs::close) waits for.
+///
+/// A file that is deleted while it is open is used until it is closed, as the system does it: what is written goes with
+/// it, and whoever opens the name meanwhile makes a new file.
 #[derive(Clone)]
 pub struct SqliteJobs {
     stage: Stage,

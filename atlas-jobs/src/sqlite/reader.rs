@@ -1,6 +1,7 @@
 //! Readers: threads with read-only connections of their own, beside the writer.
 
 use super::error::{BACKEND, failed};
+use super::writer::guarded;
 use crate::error::{Kind, StoreError};
 use rusqlite::Connection;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -49,7 +50,7 @@ impl Readers {
         let (sender, reply) = oneshot::channel();
         let task: Task = Box::new(move |conn| {
             let result = match conn.unchecked_transaction() {
-                Ok(snapshot) => read(&snapshot),
+                Ok(snapshot) => guarded(operation, || read(&snapshot)),
                 Err(error) => Err(failed(operation, error)),
             };
             // Nobody listens if the caller's future was dropped, which it may be.

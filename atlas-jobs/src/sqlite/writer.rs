@@ -12,6 +12,7 @@ use crate::lease::SilenceWatch;
 use crate::store::Waker;
 use atlas_schema::Stage;
 use rusqlite::Connection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -88,8 +89,10 @@ impl Writer {
         let (sender, reply) = oneshot::channel();
         let call: Call = Box::new(move |session| {
             let result = session.map(|(rows, watch)| {
-                let value = call(rows, watch)?;
-                rows.flush().map(|()| value)
+                guarded(operation, || {
+                    let value = call(rows, watch)?;
+                    rows.flush().map(|()| value)
+                })
             });
             let stands = matches!(result, Some(Ok(_)));
             let reply: Reply = Box::new(move |committed| {
@@ -220,6 +223,19 @@ fn commit(conn: &Connection, stage: Stage, session: &mut Session, group: Vec<Tas
     Vec::new()
 }
 
+/// A panic in one call is that caller's failure: its writes are taken back, and the thread goes on for the
+/// others. Nothing half done is seen afterwards: rows are read anew by each call, and a watch that missed a worker only
+/// begins to watch it again.
+pub(super) fn guarded<T>(
+    operation: &'static str,
+    call: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
+        // The panic's own message may hold a payload: it goes to the host's panic hook.
+        Err(StoreError::new(Kind::Internal, BACKEND, operation).with_source("the call panicked"))
+    })
+}
+
 fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
     conn.prepare_cached(sql)?.execute([]).map(|_| ())
 }
@@ -233,5 +249,43 @@ fn roll_back(conn: &Connection) {
         && let Err(error) = conn.execute_batch("ROLLBACK")
     {
         tracing::error!(%error, "a failed transaction could not be rolled back; the next one will be refused");
+    }
+}
+
+// No call of the trait panics, so that the promise can't be seen through the public API.
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use super::*;
+
+    fn writer() -> (Writer, mpsc::Sender<()>, watch::Receiver<()>) {
+        let (alive, threads) = watch::channel(());
+        let (reading, read_by) = mpsc::channel();
+        let conn = Connection::open_in_memory().unwrap();
+        crate::sqlite::schema::prepare(&conn, Stage::Dev).unwrap();
+        conn.execute_batch("CREATE TABLE t (n INTEGER)").unwrap();
+        let waker = Arc::new(Waker::new());
+        (Writer::start(conn, Stage::Dev, waker, read_by, alive).unwrap(), reading, threads)
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_fails_alone_and_its_writes_are_taken_back() {
+        let (writer, _reading, _threads) = writer();
+        let add =
+            |n: i64| writer.call("command", move |rows, _| rows.run("INSERT INTO t VALUES (?1)", [n]).map(|_| ()));
+        let panics = writer.call("enqueue", |rows, _| -> Result<(), StoreError> {
+            rows.run("INSERT INTO t VALUES (?1)", [7])?;
+            panic!("a bug")
+        });
+        // All three may share one commit.
+        let (first, broken, last) = tokio::join!(add(1), panics, add(2));
+        first.unwrap();
+        last.unwrap();
+        let error = broken.unwrap_err();
+        assert_eq!((error.kind(), error.operation()), (Kind::Internal, "enqueue"));
+        add(3).await.unwrap();
+        let count = |rows: &mut SqliteRows<'_>, _: &mut SilenceWatch| rows.run("DELETE FROM t WHERE n = ?1", [7]);
+        assert_eq!(writer.call("command", count).await.unwrap(), 0, "its row is not there");
     }
 }

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod batch;
+mod commits;
 mod crash;
+mod crash_hosts;
 mod faulty;
 mod files;
 mod flaky;
@@ -17,6 +19,7 @@ mod pieces;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod prefetch;
+mod recovery;
 #[cfg(feature = "schedules")]
 mod schedule;
 mod sim;
