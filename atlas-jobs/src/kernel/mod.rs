@@ -12,7 +12,9 @@ mod outbox;
 mod sweep;
 
 pub(crate) use command::command;
-pub(crate) use enqueue::{enqueue, unfit};
+pub(crate) use enqueue::enqueue;
+#[cfg(feature = "postgres")]
+pub(crate) use enqueue::unfit;
 pub(crate) use exchange::exchange;
 pub(crate) use outbox::outbox;
 pub(crate) use sweep::{purge, sweep};
