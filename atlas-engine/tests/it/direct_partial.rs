@@ -149,3 +149,13 @@ async fn a_blank_that_was_read_in_the_wrong_charset_is_a_blank() {
     assert_eq!(result.data[0]["ingredients"], json!(["1 cup rice", "salt"]));
     assert_proven(&result);
 }
+
+#[tokio::test]
+async fn names_of_parts_are_apart_from_steps_where_markup_describes_the_recipe() {
+    let steps = "<h2>Instructions</h2><h3>Dressing</h3><ol><li>Whisk oil, vinegar and honey.</li></ol>
+        <h3>Salad</h3><ol><li>Slice the apples thinly.</li><li>Toss all and serve at once.</li></ol><h2>Other</h2>";
+    let result = recipe(&with(r#"{"@type": "Recipe", "name": "Apple salad"}"#, steps)).await;
+    let bare = ["Whisk oil, vinegar and honey.", "Slice the apples thinly.", "Toss all and serve at once."];
+    assert_eq!(result.data[0]["instructions"], json!(bare));
+    assert_proven(&result);
+}

@@ -59,8 +59,8 @@ fn is_plausible(page: &Page, entries: &[Leaf], sort: Sort) -> bool {
 
 /// The entries of the best list under one of `labels`; empty if there is none.
 ///
-/// Of several lists so labelled the one with the most entries counts: teasers and tables of contents are short.
-pub(super) fn list(reading: &Reading<'_>, labels: &[String], sort: Sort) -> Vec<Leaf> {
+/// With `names`, the names of steps' parts stand among the steps. Of several lists so labelled the one with the most entries counts: teasers and tables of contents are short.
+pub(super) fn list(reading: &Reading<'_>, labels: &[String], sort: Sort, names: bool) -> Vec<Leaf> {
     let page = reading.page();
     let mut best: Vec<Leaf> = Vec::new();
     for line in lines(page.text(), 0) {
@@ -68,7 +68,7 @@ pub(super) fn list(reading: &Reading<'_>, labels: &[String], sort: Sort) -> Vec<
         if text.len() > MAX_LABEL || !opens(text, labels) {
             continue;
         }
-        let found = below(page, &line, labels, sort);
+        let found = below(page, &line, labels, sort, names);
         if found.len() > best.len() && is_plausible(page, &found, sort) {
             best = found;
         }
@@ -182,7 +182,7 @@ pub(super) fn lines(text: &str, from: usize) -> impl Iterator<Item = Range<usize
 }
 
 /// The list entries, else the lines, between a label and whatever ends its part of the page.
-fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort) -> Vec<Leaf> {
+fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort, names: bool) -> Vec<Leaf> {
     let level = page.node_at(line.start).and_then(|node| heading(page, node));
     let end = end_of_part(page, line.end, level, labels);
     let mut entries: Vec<(NodeId, Range<usize>)> = Vec::new();
@@ -226,7 +226,9 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort) -> Vec
         let mut leaves = Vec::new();
         let mut from = line.end;
         for (node, range) in entries {
-            leaves.extend(part_name(page, &(from..range.start), labels).map(Leaf));
+            if names {
+                leaves.extend(part_name(page, &(from..range.start), labels).map(Leaf));
+            }
             from = range.end;
             leaves.push(Leaf(if range == page.text_range(node) {
                 Place::Node { node }

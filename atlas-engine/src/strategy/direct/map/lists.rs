@@ -53,7 +53,7 @@ impl<'a> Mapper<'a> {
             candidates.extend(byline::authors(self.reading).into_iter().map(Candidate::shown));
         }
         if top && !want.labels.is_empty() {
-            candidates = self.whole_list(candidates, want);
+            candidates = self.whole_list(candidates, want, !sources.is_empty());
         }
         let transform = if want.transform == Transform::Text {
             Transform::wanted(shape.node(items), at.as_str())

@@ -18,12 +18,14 @@ const MAX_TOKEN: usize = 60;
 
 impl<'a> Mapper<'a> {
     /// The entries that markup gave, or the list that the page shows where markup gave none, or part of that list.
-    pub(super) fn whole_list(&mut self, given: Vec<Candidate<'a>>, want: &Want) -> Vec<Candidate<'a>> {
+    ///
+    /// Where markup describes the record, parts are named apart from their steps, as its vocabulary does.
+    pub(super) fn whole_list(&mut self, given: Vec<Candidate<'a>>, want: &Want, described: bool) -> Vec<Candidate<'a>> {
         let sort = list_sort(want);
         if sort == headed::Sort::Other && !given.is_empty() {
             return given;
         }
-        let leaves = headed::list(self.reading, &want.labels, sort);
+        let leaves = headed::list(self.reading, &want.labels, sort, !described);
         let longer: Vec<Candidate<'a>> = leaves.into_iter().map(Candidate::shown).collect();
         if given.is_empty() {
             return self.plausible(longer, sort);
