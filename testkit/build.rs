@@ -2,8 +2,13 @@
 
 use std::path::Path;
 
+#[path = "src/dynamo_program.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the library and xtask use the rest")]
+mod dynamo_program;
+
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(has_postgres)");
+    println!("cargo::rustc-check-cfg=cfg(has_dynamodb)");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=ATLAS_TEST_POSTGRES");
     println!("cargo::rerun-if-env-changed=PATH");
@@ -11,6 +16,15 @@ fn main() {
     println!("cargo::rerun-if-changed=/usr/lib/postgresql");
     if std::env::var_os("ATLAS_TEST_POSTGRES").is_some() || postgres() {
         println!("cargo::rustc-cfg=has_postgres");
+    }
+    for variable in ["ATLAS_TEST_DYNAMODB", dynamo_program::FOLDER, dynamo_program::CACHE, "XDG_CACHE_HOME", "HOME"] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
+    println!("cargo::rerun-if-changed=src/dynamo_program.rs");
+    let program = dynamo_program::path();
+    println!("cargo::rerun-if-changed={}", program.display());
+    if std::env::var_os("ATLAS_TEST_DYNAMODB").is_some() || program.is_file() {
+        println!("cargo::rustc-cfg=has_dynamodb");
     }
 }
 

@@ -10,6 +10,7 @@
 //! | keep it all in order | [`Maintenance`], once per process |
 //! | keep jobs in a file | `SqliteJobs` (feature `sqlite`) |
 //! | keep jobs in a PostgreSQL database | `PostgresJobs` (feature `postgres`) |
+//! | keep jobs in a table of DynamoDB | `DynamoJobs` (feature `dynamodb`) |
 //! | keep jobs while a test runs | [`MemoryJobs`] |
 //! | keep jobs elsewhere | your own [`JobStore`], proven by the `conformance` feature |
 //! | see what your program does when the store fails | `faulty::FaultyStore` (feature `conformance`) |
@@ -25,6 +26,7 @@
 //! | `mock` | `MockJobStore`, `MockJobHandler` and `MockWebhookSender` for a host's tests |
 //! | `schedules` | jobs at the times of a cron expression in a time zone |
 //! | `webhook-http` | `HttpWebhookSender`, with every address judged where it is dialled |
+//! | `dynamodb` | `DynamoJobs`: one table, over a client of `aws-sdk-dynamodb` that the host passes in |
 //!
 //! None is on by default, and the base has no database driver and no HTTP client.
 //!
@@ -57,6 +59,8 @@ pub mod webhook;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 #[cfg(feature = "conformance")]
 pub mod faulty;
 #[cfg(feature = "postgres")]
@@ -66,6 +70,8 @@ pub mod sqlite;
 
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use cursor::{Cursor, ForeignCursor, InvalidCursor};
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::DynamoJobs;
 pub use error::{Kind, StoreError};
 pub use lease::SilenceWatch;
 pub use maintenance::{Maintenance, MaintenanceReport};

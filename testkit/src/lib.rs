@@ -3,6 +3,7 @@
 //! | Server | Started by | A running one instead |
 //! |---|---|---|
 //! | PostgreSQL | [`postgres::shared`], [`postgres::Server::start`] | `ATLAS_TEST_POSTGRES`: a connection string |
+//! | DynamoDB | [`dynamo::shared`], [`dynamo::Server::start`] | `ATLAS_TEST_DYNAMODB`: an address such as `http://127.0.0.1:8000` |
 //!
 //! Tests that need one stand within a macro such as [`with_postgres!`], which shows one ignored test in their place where
 //! the server is missing: they are never reported as passed. `cargo xtask test` installs what is missing.
@@ -10,6 +11,8 @@
 // A helper of tests says what is wrong by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
+pub mod dynamo;
+pub mod dynamo_program;
 pub mod postgres;
 
 /// Items that need PostgreSQL; one ignored test in their place where it is not installed.
@@ -27,5 +30,23 @@ macro_rules! with_postgres {
         #[test]
         #[ignore = "PostgreSQL is not installed: `cargo xtask test` installs it, or name a server in ATLAS_TEST_POSTGRES"]
         fn postgres_is_missing() {}
+    };
+}
+
+/// Items that need a server of DynamoDB; one ignored test in their place where there is none.
+#[cfg(has_dynamodb)]
+#[macro_export]
+macro_rules! with_dynamodb {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// Items that need a server of DynamoDB; one ignored test in their place where there is none.
+#[cfg(not(has_dynamodb))]
+#[macro_export]
+macro_rules! with_dynamodb {
+    ($($item:item)*) => {
+        #[test]
+        #[ignore = "there is no server of DynamoDB: `cargo xtask test` builds one, or name one in ATLAS_TEST_DYNAMODB"]
+        fn dynamodb_is_missing() {}
     };
 }

@@ -46,5 +46,6 @@ fn set_up() -> Result<()> {
         eprintln!("   cargo-nextest is not installed; cargo test runs the tests");
     }
     servers::postgres();
+    servers::dynamodb();
     run(&mut cargo(["fetch", "--locked"]))
 }

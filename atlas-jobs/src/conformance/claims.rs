@@ -156,6 +156,24 @@ pub async fn a_claim_whose_reply_was_lost_is_handed_back(store: Arc<dyn JobStore
     assert_eq!(bench.job(kept.id).await.status, JobStatus::Processing);
 }
 
+/// The lost reply to a round trip that gave a job back and took it again: its acknowledgement, sent again, is one of
+/// the old epoch and no sign that the worker knows of the new one.
+pub async fn a_job_taken_again_in_a_lost_reply_is_handed_back(store: Arc<dyn JobStore>) {
+    let mut bench = Bench::new(store);
+    let worker = bench.worker();
+    let id = bench.add(bench.spec()).await;
+    let job = bench.claim_one(&worker).await;
+    let ack = Ack { job: id, epoch: job.epoch, action: AckAction::Release { delay: Duration::ZERO } };
+    let wanted = bench.wanted(1);
+    let lost = bench.exchange(&worker).with_acks(vec![ack.clone()]).with_claim(wanted.clone());
+    assert_eq!(bench.store.exchange(lost).await.expect("exchange").claimed[0].epoch, 2);
+    let again = bench.exchange(&worker).with_acks(vec![ack]).with_claim(wanted).with_reconcile(true);
+    let exchanged = bench.store.exchange(again).await.expect("exchange");
+    assert!(matches!(exchanged.acks[0], AckOutcome::Lost { epoch: 2, .. }), "{:?}", exchanged.acks);
+    assert_eq!(exchanged.reconciled, 1);
+    assert_eq!(exchanged.claimed.iter().map(|job| (job.id, job.epoch)).collect::<Vec<_>>(), [(id, 3)]);
+}
+
 /// Progress is there to be read, and no operator's compare-and-set fails because of it.
 pub async fn progress_shows_and_makes_no_version(store: Arc<dyn JobStore>) {
     let mut bench = Bench::new(store);

@@ -229,7 +229,8 @@ macro_rules! __job_store_group {
             a_future_job_waits_and_blocks_nothing, acknowledgements_come_before_claims, a_late_worker_is_lost,
             a_completion_handed_in_twice_is_repeated, a_release_does_not_count_the_attempt,
             a_failure_waits_out_its_backoff, the_last_failure_is_terminal, a_beat_that_does_not_rise_is_refused,
-            a_claim_whose_reply_was_lost_is_handed_back, progress_shows_and_makes_no_version,
+            a_claim_whose_reply_was_lost_is_handed_back, a_job_taken_again_in_a_lost_reply_is_handed_back,
+            progress_shows_and_makes_no_version,
             an_oversized_result_is_refused_and_the_lease_holds,
             a_result_that_nests_too_deep_is_refused_and_the_lease_holds,
             a_lease_longer_than_all_time_leaves_the_job_readable, an_error_of_over_5000_characters_is_refused);

@@ -25,7 +25,8 @@ pub(crate) fn exchange(rows: &mut impl Rows, exchange: Exchange) -> Result<Excha
     }
     rows.set_beat(&worker, Beat { count: beat, lease, seen_at: now })?;
 
-    let known: HashSet<JobId> = acks.iter().map(|ack| ack.job).chain(held.iter().map(|held| held.job)).collect();
+    let held_epochs = held.iter().map(|held| (held.job, held.epoch));
+    let known: HashSet<(JobId, u64)> = acks.iter().map(|ack| (ack.job, ack.epoch)).chain(held_epochs).collect();
     let mut exchanged = Exchanged::default();
     for ack in acks {
         exchanged.acks.push(acknowledge(rows, ack, &worker, now)?);
@@ -92,15 +93,16 @@ fn hold(rows: &mut impl Rows, held: Held) -> Result<HeldOutcome, StoreError> {
 fn hand_back(
     rows: &mut impl Rows,
     worker: &WorkerId,
-    known: &HashSet<JobId>,
+    known: &HashSet<(JobId, u64)>,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
     let mut back = 0;
     for id in rows.leases_of(worker, known.len().saturating_add(MAX_PAGE))? {
-        if known.contains(&id) {
+        let Some(before) = rows.load(id)? else { continue };
+        // A job that is acknowledged in an older epoch is no less unheard of in this one.
+        if known.contains(&(id, before.epoch)) {
             continue;
         }
-        let Some(before) = rows.load(id)? else { continue };
         let command = Command::Release { epoch: before.epoch, delay: Duration::ZERO };
         if let Ok(applied) = state::apply(&before, command, now, Actor::Worker { id: worker.clone() }) {
             rows.update(&before, applied)?;

@@ -13,7 +13,7 @@ mod sweep;
 
 pub(crate) use command::command;
 pub(crate) use enqueue::enqueue;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "dynamodb", feature = "postgres"))]
 pub(crate) use enqueue::unfit;
 pub(crate) use exchange::exchange;
 pub(crate) use outbox::outbox;

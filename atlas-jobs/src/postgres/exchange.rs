@@ -344,8 +344,15 @@ impl Db {
             });
         }
         if request.reconcile {
-            for id in affected.iter().filter(|id| !known.contains(*id)) {
+            let of_acks = request.acks.iter().map(|ack| (ack.job, ack.epoch));
+            let told: HashSet<(JobId, u64)> =
+                of_acks.chain(request.held.iter().map(|held| (held.job, held.epoch))).collect();
+            for id in &affected[known.len()..] {
                 let Some(epoch) = locked.get(*id).map(|job| job.epoch) else { continue };
+                // A job that is acknowledged in an older epoch is no less unheard of in this one.
+                if told.contains(&(*id, epoch)) {
+                    continue;
+                }
                 let command = Command::Release { epoch, delay: Duration::ZERO };
                 let applied = locked.apply(*id, command, Actor::Worker { id: request.worker.clone() })?;
                 exchanged.reconciled += usize::from(matches!(applied, Some(Ok(_))));

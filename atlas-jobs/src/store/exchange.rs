@@ -22,8 +22,8 @@ pub struct Exchange {
     pub acks: Vec<Ack>,
     /// What the worker still works on.
     pub held: Vec<Held>,
-    /// The last reply was lost: jobs that are leased to this worker and are neither in `acks` nor in `held` never
-    /// reached it, and go back to their queues with the attempt not counted.
+    /// The last reply was lost: jobs that are leased to this worker in an epoch that is neither in `acks` nor in `held`
+    /// never reached it, and go back to their queues with the attempt not counted.
     pub reconcile: bool,
     /// Wanted jobs.
     pub claim: Option<Claim>,

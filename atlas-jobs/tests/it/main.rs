@@ -7,6 +7,8 @@ mod batch;
 mod commits;
 mod crash;
 mod crash_hosts;
+#[cfg(feature = "dynamodb")]
+mod dynamo;
 mod faulty;
 mod files;
 mod flaky;

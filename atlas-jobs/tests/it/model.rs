@@ -346,3 +346,23 @@ testkit::with_postgres! {
         }
     }
 }
+
+#[cfg(feature = "dynamodb")]
+testkit::with_dynamodb! {
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+
+        #[test]
+        fn the_dynamodb_store_is_the_machine_and_says_what_the_memory_store_says(
+            ops in prop::collection::vec(any_op(), 1..60)
+        ) {
+            let (table, memory) = block_on(async {
+                let store = crate::dynamo::store(|options| options).await;
+                (drive(Box::new(store), &ops).await, drive(Box::new(MemoryJobs::new(Stage::Dev)), &ops).await)
+            });
+            for (step, (table, memory)) in table.iter().zip(&memory).enumerate() {
+                prop_assert_eq!(table, memory, "step {}", step);
+            }
+        }
+    }
+}

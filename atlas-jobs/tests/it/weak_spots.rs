@@ -19,6 +19,17 @@ pub(crate) async fn each() -> Vec<Arc<dyn JobStore>> {
     ]
 }
 
+/// Those, and the one that is reached over a network.
+async fn all() -> Vec<Arc<dyn JobStore>> {
+    #[cfg_attr(not(feature = "dynamodb"), expect(unused_mut, reason = "nothing is added"))]
+    let mut all = each().await;
+    #[cfg(feature = "dynamodb")]
+    if testkit::dynamo::is_available() {
+        all.push(crate::dynamo::large().await);
+    }
+    all
+}
+
 fn kind() -> JobKind {
     JobKind::new("k").unwrap()
 }
@@ -53,7 +64,7 @@ fn failure(message: &str) -> AckAction {
 /// "Concurrent complete + cancel + fail all succeed and the last writer wins over a terminal state."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_concurrent_complete_fail_and_cancel_exactly_one_wins() {
-    for store in each().await {
+    for store in all().await {
         for _ in 0..20 {
             let id = add(&store).await;
             let job = claim(&store, &format!("w{id}")).await;
@@ -81,7 +92,7 @@ async fn of_concurrent_complete_fail_and_cancel_exactly_one_wins() {
 /// "State and audit entry are separate writes; log loss is silent."
 #[tokio::test]
 async fn there_is_no_state_without_its_audit_event() {
-    for store in each().await {
+    for store in all().await {
         let id = add(&store).await;
         let job = claim(&store, "w").await;
         ack(&store, "w", &job, failure("no")).await;
@@ -96,7 +107,7 @@ async fn there_is_no_state_without_its_audit_event() {
 /// "The log copies the whole result, so that the item grows to its limit."
 #[tokio::test]
 async fn the_history_does_not_grow_with_the_result() {
-    for store in each().await {
+    for store in all().await {
         let id = add(&store).await;
         let job = claim(&store, "w").await;
         let result = "x".repeat(1_000_000).into();
@@ -109,7 +120,7 @@ async fn the_history_does_not_grow_with_the_result() {
 /// "Undefined values in a result make the write throw and leave the job in processing."
 #[tokio::test]
 async fn a_result_that_can_not_be_stored_never_leaves_the_job_running() {
-    for store in each().await {
+    for store in all().await {
         let id = add(&store).await;
         let job = claim(&store, "w").await;
         let result = "x".repeat(store.capabilities().max_result_bytes + 1).into();
@@ -123,7 +134,7 @@ async fn a_result_that_can_not_be_stored_never_leaves_the_job_running() {
 /// "Restarting a cancelled or failed job keeps the stale error."
 #[tokio::test]
 async fn a_restarted_job_has_no_stale_error() {
-    for store in each().await {
+    for store in all().await {
         let id = add(&store).await;
         let job = claim(&store, "w").await;
         ack(&store, "w", &job, failure("the old error")).await;
@@ -135,7 +146,7 @@ async fn a_restarted_job_has_no_stale_error() {
 /// "Callers may overwrite the logs." No method of the trait writes an event; the manager's calls add one each.
 #[tokio::test]
 async fn no_caller_can_overwrite_history() {
-    for store in each().await {
+    for store in all().await {
         let jobs = JobManager::new(Arc::clone(&store)).unwrap();
         let id = add(&store).await;
         let before = store.history_all(id).await.unwrap();
@@ -151,7 +162,7 @@ async fn no_caller_can_overwrite_history() {
 /// "An error of over 5000 characters is accepted on update."
 #[tokio::test]
 async fn an_error_of_over_5000_characters_is_refused_by_stores_and_cut_visibly_by_handlers() {
-    for store in each().await {
+    for store in all().await {
         add(&store).await;
         let job = claim(&store, "w").await;
         let long = "x".repeat(5001);
@@ -165,7 +176,7 @@ async fn an_error_of_over_5000_characters_is_refused_by_stores_and_cut_visibly_b
 /// "One scan page, the limit applied before the filter, no cursor."
 #[tokio::test]
 async fn a_filtered_list_is_complete_over_its_pages() {
-    for store in each().await {
+    for store in all().await {
         let mut cancelled = HashSet::new();
         let jobs = JobManager::new(Arc::clone(&store)).unwrap();
         for n in 0..60 {
@@ -191,7 +202,7 @@ async fn a_filtered_list_is_complete_over_its_pages() {
 /// "Statistics silently partial": of a list of at most 1000.
 #[tokio::test]
 async fn statistics_count_more_than_a_thousand_jobs() {
-    for store in each().await {
+    for store in all().await {
         let jobs = JobManager::new(Arc::clone(&store)).unwrap();
         let specs = (0..1001).map(|_| JobSpec::new(kind(), &1).unwrap()).collect();
         jobs.enqueue_many(specs).await.unwrap();
@@ -202,7 +213,7 @@ async fn statistics_count_more_than_a_thousand_jobs() {
 /// "`timeout` has no operation, no sweeper."
 #[tokio::test]
 async fn a_job_past_its_deadline_is_timed_out_by_the_sweeper() {
-    for store in each().await {
+    for store in all().await {
         let deadline = now().wall.saturating_add(Duration::from_mins(1));
         let spec = JobSpec::new(kind(), &1).unwrap().with_deadline(deadline);
         let id = JobManager::new(Arc::clone(&store)).unwrap().enqueue(spec).await.unwrap().id();
@@ -215,7 +226,7 @@ async fn a_job_past_its_deadline_is_timed_out_by_the_sweeper() {
 /// Many threads, one queue: no job runs twice, none is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_claimers_never_share_a_job() {
-    for store in each().await {
+    for store in all().await {
         let jobs = JobManager::new(Arc::clone(&store)).unwrap();
         jobs.enqueue_many((0..400).map(|_| JobSpec::new(kind(), &1).unwrap()).collect()).await.unwrap();
         let claimers = (0..8).map(|n| {

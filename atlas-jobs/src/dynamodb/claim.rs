@@ -1,0 +1,232 @@
+//! Choosing the next jobs.
+
+use super::DynamoJobs;
+use super::error::BACKEND;
+use super::item::Stored;
+use super::keys;
+use super::queues::Control;
+use super::read::{Range, string};
+use super::transition::{Settled, Task, Terms};
+use crate::error::{Kind, StoreError};
+use crate::kernel::Place;
+use crate::state::{self, Command};
+use crate::store::{Claim, MAX_PAGE};
+use atlas_schema::{Actor, JobId, JobKind, JobRecord, JobStatus, QueueName, Timestamp, WorkerId};
+use futures_util::{StreamExt, TryStreamExt};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+const OPERATION: &str = "exchange";
+/// How often one claim looks for other jobs because those it found went to others.
+const MAX_ROUNDS: usize = 20;
+
+/// A ready job, as the index has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    place: Place,
+    queue: QueueName,
+}
+
+impl DynamoJobs {
+    pub(super) async fn claim(
+        &self,
+        wanted: &Claim,
+        worker: &WorkerId,
+        beat: u64,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<JobRecord>, StoreError> {
+        let mut tried: HashSet<JobId> = HashSet::new();
+        let mut claimed: Vec<Stored> = Vec::new();
+        let mut left = wanted.limit.min(MAX_PAGE);
+        let kinds: BTreeSet<&JobKind> = wanted.kinds.iter().collect();
+        let queues: BTreeSet<&QueueName> = wanted.queues.iter().collect();
+        for round in 0..MAX_ROUNDS {
+            let controls = self.controls(queues.iter().copied(), OPERATION).await?;
+            let candidates = self.candidates(&queues, &kinds, &controls, left, now, &tried).await?;
+            if candidates.is_empty() {
+                break;
+            }
+            let reserved = self.reserve_all(&candidates, &controls, now).await?;
+            let chosen: Vec<&Candidate> =
+                candidates.iter().filter(|one| reserved.get(&one.queue) != Some(&0)).collect();
+            tried.extend(chosen.iter().map(|one| one.place.2));
+            let settled = self.take(&chosen, &controls, worker, beat, lease, now).await?;
+            let mut used: HashMap<&QueueName, usize> = HashMap::new();
+            let mut lost = chosen.len() < candidates.len();
+            for (candidate, settled) in chosen.iter().zip(settled) {
+                match settled {
+                    Settled::Done(after) => {
+                        left -= 1;
+                        if after.record.status == JobStatus::Processing {
+                            *used.entry(&candidate.queue).or_default() += 1;
+                            claimed.push(*after);
+                        }
+                    }
+                    // The next exchange of this worker has begun: nobody waits for this one any more.
+                    Settled::Stale => return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION)),
+                    Settled::Answer(()) | Settled::Missing => lost = true,
+                    Settled::Passed => {
+                        lost = true;
+                        // Its queue may have been full for a moment: it is still the next one then.
+                        if controls.contains_key(&candidate.queue) {
+                            tried.remove(&candidate.place.2);
+                        }
+                    }
+                }
+            }
+            for (queue, claims) in &reserved {
+                let unused = claims - used.get(queue).copied().unwrap_or(0).min(*claims);
+                if unused > 0 {
+                    self.put_back(queue, unused, OPERATION).await?;
+                }
+            }
+            if left == 0 || !lost {
+                break;
+            }
+            if round > 0 {
+                self.stand_back(1).await;
+            }
+        }
+        // Other rounds may have found better places: the order is that of the queue.
+        claimed.sort_by_key(|job| (std::cmp::Reverse(job.record.priority), job.record.run_at, job.record.id));
+        Ok(self.complete(claimed, OPERATION).await?.into_iter().flatten().collect())
+    }
+
+    /// Takes chosen jobs, or ends those whose deadline has passed: left in the queue they would stand in front of jobs
+    /// that can still run until the next sweep.
+    async fn take(
+        &self,
+        chosen: &[&Candidate],
+        controls: &HashMap<QueueName, Control>,
+        worker: &WorkerId,
+        beat: u64,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Settled<()>>, StoreError> {
+        let task = |candidate: &&Candidate| Task {
+            job: candidate.place.2,
+            decide: Box::new(move |before: &Stored| {
+                let record = &before.record;
+                let (command, actor) = if record.deadline.is_some_and(|deadline| deadline <= now) {
+                    (Command::TimeOut, Actor::Sweeper {})
+                } else {
+                    (Command::Claim { worker: worker.clone(), lease }, Actor::Worker { id: worker.clone() })
+                };
+                // A stale index may name a job that waits for something else by now, or does not wait at all.
+                if record.status != JobStatus::Pending {
+                    return Err(());
+                }
+                state::apply(record, command, now, actor).map_err(|_| ())
+            }),
+        };
+        let tasks: Vec<Task<'_, ()>> = chosen.iter().map(task).collect();
+        let mut shared = self.while_beat_stands(worker, Some(beat));
+        shared.limits = controls.values().filter_map(|c| Some((c.state.queue.clone(), c.state.max_running?))).collect();
+        self.settle(&tasks, HashMap::new(), &Terms { shared, yield_to_others: true }, OPERATION).await
+    }
+
+    /// Reserves the pace of each limited queue for its candidates: how many of them; none where others came first.
+    async fn reserve_all(
+        &self,
+        candidates: &[Candidate],
+        controls: &HashMap<QueueName, Control>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<QueueName, usize>, StoreError> {
+        let mut reserved: BTreeMap<QueueName, usize> = BTreeMap::new();
+        for candidate in candidates {
+            if controls.get(&candidate.queue).is_some_and(|control| control.state.max_per_second.is_some()) {
+                *reserved.entry(candidate.queue.clone()).or_default() += 1;
+            }
+        }
+        for (queue, claims) in &mut reserved {
+            if let Some(control) = controls.get(queue)
+                && !self.reserve(control, *claims, now, OPERATION).await?
+            {
+                *claims = 0;
+            }
+        }
+        Ok(reserved)
+    }
+
+    async fn candidates(
+        &self,
+        queues: &BTreeSet<&QueueName>,
+        kinds: &BTreeSet<&JobKind>,
+        controls: &HashMap<QueueName, Control>,
+        limit: usize,
+        now: Timestamp,
+        tried: &HashSet<JobId>,
+    ) -> Result<Vec<Candidate>, StoreError> {
+        let mut all = Vec::new();
+        for queue in queues {
+            let room = self.room(controls.get(*queue), limit, now, OPERATION).await?;
+            if room == 0 {
+                continue;
+            }
+            let partitions = kinds.iter().flat_map(|kind| {
+                (0..self.shards().ready).map(|shard| self.ready(keys::ready(queue, kind, shard), now, room, tried))
+            });
+            let partitions: Vec<_> = partitions.collect();
+            let found: Vec<Vec<Place>> =
+                futures_util::stream::iter(partitions).buffer_unordered(self.in_flight()).try_collect().await?;
+            let mut places: Vec<Place> = found.into_iter().flatten().collect();
+            places.sort_unstable();
+            places.truncate(room);
+            all.extend(places.into_iter().map(|place| Candidate { place, queue: (*queue).clone() }));
+        }
+        all.sort_unstable();
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    /// The first places of a partition that are due, best first. Jumps from priority to priority over what is not due:
+    /// the cost grows with the number of priorities, not of waiting jobs.
+    async fn ready(
+        &self,
+        partition: String,
+        now: Timestamp,
+        limit: usize,
+        tried: &HashSet<JobId>,
+    ) -> Result<Vec<Place>, StoreError> {
+        let mut places = Vec::new();
+        let mut range = Range::all(partition).in_index(keys::INDEX_1);
+        loop {
+            let (items, next) = self.query(&range, None, limit - places.len() + tried.len(), OPERATION).await?;
+            let mut resume = None;
+            for text in items.iter().filter_map(|item| string(item, keys::G1S)) {
+                let Some(place) = keys::parse_ready(text) else { continue };
+                if place.1 > now {
+                    resume = Some(keys::after_priority(text));
+                    continue;
+                }
+                resume = Some(keys::just_after(text));
+                if !tried.contains(&place.2) && places.len() < limit {
+                    places.push(place);
+                }
+            }
+            match (next, resume) {
+                (Some(_), Some(from)) if places.len() < limit => range.from = from,
+                _ => return Ok(places),
+            }
+        }
+    }
+
+    /// The earliest run-at time in a partition.
+    pub(super) async fn earliest(
+        &self,
+        partition: String,
+        operation: &'static str,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let mut earliest: Option<Timestamp> = None;
+        let mut range = Range::all(partition).in_index(keys::INDEX_1);
+        loop {
+            let (items, _) = self.query(&range, None, 1, operation).await?;
+            let Some(text) = items.first().and_then(|item| string(item, keys::G1S)) else { return Ok(earliest) };
+            if let Some((_, run_at, _)) = keys::parse_ready(text) {
+                earliest = Some(earliest.map_or(run_at, |earliest| earliest.min(run_at)));
+            }
+            range.from = keys::after_priority(text);
+        }
+    }
+}

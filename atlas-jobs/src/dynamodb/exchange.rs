@@ -1,0 +1,261 @@
+//! A worker's round trip, and what callers ask of jobs that exist.
+
+use super::DynamoJobs;
+use super::change::beat_stands;
+use super::error::{BACKEND, failed, is_refused};
+use super::item::{Stored, number, text};
+use super::keys;
+use super::read::Range;
+use super::transition::{Settled, Task, Terms};
+use super::write::Shared;
+use crate::error::{Kind, StoreError};
+use crate::kernel::{check_limit, unfit};
+use crate::state::{self, Applied, Command, Reject};
+use crate::store::{
+    Ack, AckAction, AckOutcome, CommandOutcome, CommandRequest, Exchange, Exchanged, Held, HeldOutcome, JobCommand,
+    JobStore, MAX_PAGE,
+};
+use atlas_schema::{Actor, JobId, Progress, Timestamp, WorkerId};
+use futures_util::{StreamExt, TryStreamExt};
+use std::collections::{HashMap, HashSet};
+use std::str::FromStr;
+use std::time::Duration;
+
+const OPERATION: &str = "exchange";
+
+impl DynamoJobs {
+    pub(super) async fn trade(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
+        let Exchange { worker, beat, lease, now, acks, held, reconcile, claim } = exchange;
+        let now = now.wall;
+        if let Some(wanted) = &claim {
+            check_limit(wanted.limit, 0, BACKEND, OPERATION)?;
+        }
+        if lease < Duration::from_millis(1) {
+            let rule = "a lease must last at least one millisecond";
+            return Err(StoreError::new(Kind::InvalidInput, BACKEND, OPERATION).with_source(rule));
+        }
+        self.raise_beat(&worker, beat, lease, now).await?;
+        let held_epochs = held.iter().map(|held| (held.job, held.epoch));
+        let known: HashSet<(JobId, u64)> = acks.iter().map(|ack| (ack.job, ack.epoch)).chain(held_epochs).collect();
+        let mut exchanged = Exchanged { acks: self.acknowledge(acks, &worker, now).await?, ..Exchanged::default() };
+        exchanged.held = self.hold(held).await?;
+        if reconcile {
+            exchanged.reconciled = self.hand_back(&worker, beat, &known, now).await?;
+        }
+        if let Some(wanted) = claim.filter(|wanted| wanted.limit > 0) {
+            exchanged.claimed = self.claim(&wanted, &worker, beat, lease, now).await?;
+        }
+        Ok(exchanged)
+    }
+
+    async fn raise_beat(
+        &self,
+        worker: &WorkerId,
+        beat: u64,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let key = keys::beat(worker, self.shards().spread);
+        let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        let update = self.client().update_item().table_name(self.table());
+        let update = update.key(keys::PK, text(key.0)).key(keys::SK, text(key.1));
+        // The mark is this call's own: a repeat by the client, whose first reply was lost, is no second exchange.
+        let update = update
+            .update_expression("SET beat = :beat, lease = :lease, seen = :now, mark = :mark")
+            .condition_expression("attribute_not_exists(beat) or beat < :beat or (beat = :beat and mark = :mark)")
+            .expression_attribute_values(":beat", number(beat))
+            .expression_attribute_values(":lease", number(lease))
+            .expression_attribute_values(":now", number(now.as_millis()))
+            .expression_attribute_values(":mark", text(format!("{:016x}", self.random().u64())));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_refused(&error) => Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION)),
+            Err(error) => Err(failed(OPERATION, &error)),
+        }
+    }
+
+    /// The condition that no newer exchange of this worker has begun.
+    pub(super) fn while_beat_stands(&self, worker: &WorkerId, beat: Option<u64>) -> Shared {
+        let key = keys::beat(worker, self.shards().spread);
+        Shared { check: Some(beat_stands(key, beat)), ..Shared::default() }
+    }
+
+    async fn acknowledge(
+        &self,
+        acks: Vec<Ack>,
+        worker: &WorkerId,
+        now: Timestamp,
+    ) -> Result<Vec<AckOutcome>, StoreError> {
+        let most = self.capabilities().max_result_bytes;
+        let task = |ack: Ack| Task {
+            job: ack.job,
+            decide: Box::new(move |before: &Stored| acknowledged(&before.record, &ack, worker, now, most)),
+        };
+        let tasks: Vec<Task<'_, AckOutcome>> = acks.into_iter().map(task).collect();
+        let settled = self.settle(&tasks, HashMap::new(), &Terms::default(), OPERATION).await?;
+        let outcome = |settled| match settled {
+            Settled::Done(after) => {
+                Ok(AckOutcome::Applied { status: after.record.status, version: after.record.version })
+            }
+            Settled::Answer(outcome) => Ok(outcome),
+            Settled::Missing => Ok(AckOutcome::NotFound),
+            Settled::Passed | Settled::Stale => Err(StoreError::new(Kind::Internal, BACKEND, OPERATION)),
+        };
+        settled.into_iter().map(outcome).collect()
+    }
+
+    async fn hold(&self, held: Vec<Held>) -> Result<Vec<HeldOutcome>, StoreError> {
+        let found = self.load_all(held.iter().map(|held| held.job), OPERATION).await?;
+        let mut notes: HashMap<JobId, (u64, Progress)> = HashMap::new();
+        let mut outcomes = Vec::with_capacity(held.len());
+        for held in held {
+            let Some(stored) = found.get(&held.job) else {
+                outcomes.push(HeldOutcome::Lost { epoch: held.epoch, status: None });
+                continue;
+            };
+            let record = &stored.record;
+            if state::holds(record, held.epoch).is_err() {
+                outcomes.push(HeldOutcome::Lost { epoch: record.epoch, status: Some(record.status) });
+                continue;
+            }
+            // A note that is too long costs the note, not the lease; the worker cuts notes visibly before they come here.
+            if let Some(Ok(after)) = held.progress.map(|progress| state::progress(record, held.epoch, progress))
+                && let Some(progress) = after.progress
+            {
+                notes.insert(record.id, (held.epoch, progress));
+            }
+            let cancel = record.cancel_requested.clone();
+            outcomes.push(cancel.map_or(HeldOutcome::Continue, HeldOutcome::CancelRequested));
+        }
+        let notes: Vec<_> = notes.iter().map(|(id, (epoch, progress))| self.note(*id, *epoch, progress)).collect();
+        futures_util::stream::iter(notes).buffer_unordered(self.in_flight()).try_collect::<()>().await?;
+        Ok(outcomes)
+    }
+
+    /// Writes a job's progress for as long as its epoch lasts.
+    async fn note(&self, id: JobId, epoch: u64, progress: &Progress) -> Result<(), StoreError> {
+        let json = serde_json::to_string(progress).map_err(|_| StoreError::new(Kind::Internal, BACKEND, OPERATION))?;
+        let key = keys::job(id);
+        let update = self.client().update_item().table_name(self.table());
+        let update = update.key(keys::PK, text(key.0)).key(keys::SK, text(key.1));
+        let update = update
+            .update_expression("SET prog = :prog")
+            .condition_expression("epoch = :epoch and stat = :processing")
+            .expression_attribute_values(":prog", text(json))
+            .expression_attribute_values(":epoch", number(epoch))
+            .expression_attribute_values(":processing", text("processing"));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            // The epoch ended meanwhile: the next heartbeat says so.
+            Err(error) if is_refused(&error) => Ok(()),
+            Err(error) => Err(failed(OPERATION, &error)),
+        }
+    }
+
+    /// Returns the leases that the worker does not know of: the reply that carried them was lost.
+    async fn hand_back(
+        &self,
+        worker: &WorkerId,
+        beat: u64,
+        known: &HashSet<(JobId, u64)>,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let ids = self.leases_of(worker, known.len().saturating_add(MAX_PAGE), OPERATION).await?;
+        let release = |id: JobId| Task {
+            job: id,
+            decide: Box::new(move |before: &Stored| {
+                let record = &before.record;
+                let other = record.lease.as_ref().is_none_or(|lease| lease.worker != *worker);
+                // A job that is acknowledged in an older epoch is no less unheard of in this one.
+                if other || known.contains(&(record.id, record.epoch)) {
+                    return Err(());
+                }
+                let command = Command::Release { epoch: record.epoch, delay: Duration::ZERO };
+                state::apply(record, command, now, Actor::Worker { id: worker.clone() }).map_err(|_| ())
+            }),
+        };
+        let tasks: Vec<Task<'_, ()>> = ids.into_iter().map(release).collect();
+        let terms = Terms { shared: self.while_beat_stands(worker, Some(beat)), yield_to_others: false };
+        let settled = self.settle(&tasks, HashMap::new(), &terms, OPERATION).await?;
+        if settled.iter().any(|one| matches!(one, Settled::Stale)) {
+            return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
+        }
+        Ok(settled.iter().filter(|one| matches!(one, Settled::Done(_))).count())
+    }
+
+    /// The jobs that a worker holds.
+    pub(super) async fn leases_of(
+        &self,
+        worker: &WorkerId,
+        limit: usize,
+        operation: &'static str,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let items = self.query_all(Range::all(keys::leases(worker)), limit, operation).await?;
+        let id = |item| super::read::string(item, keys::SK).and_then(|id| JobId::from_str(id).ok());
+        Ok(items.iter().filter_map(id).collect())
+    }
+
+    pub(super) async fn order(
+        &self,
+        requests: Vec<CommandRequest>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Vec<CommandOutcome>, StoreError> {
+        let most = self.capabilities().max_result_bytes;
+        let task = |request: CommandRequest| Task {
+            job: request.job,
+            decide: Box::new(move |before: &Stored| {
+                let record = &before.record;
+                if request.if_version.is_some_and(|version| version != record.version) {
+                    return Err(Reject::VersionConflict { current: record.version });
+                }
+                if let JobCommand::Conclude { result } = &request.command
+                    && let Some(reject) = unfit(result, "the result", most)
+                {
+                    return Err(reject);
+                }
+                state::apply(record, request.command.clone().into(), now, actor.clone())
+            }),
+        };
+        let tasks: Vec<Task<'_, Reject>> = requests.into_iter().map(task).collect();
+        let settled = self.settle(&tasks, HashMap::new(), &Terms::default(), "command").await?;
+        let outcome = |settled| match settled {
+            Settled::Done(after) => {
+                Ok(CommandOutcome::Applied { status: after.record.status, version: after.record.version })
+            }
+            Settled::Answer(reject) => Ok(CommandOutcome::Rejected(reject)),
+            Settled::Missing => Ok(CommandOutcome::NotFound),
+            Settled::Passed | Settled::Stale => Err(StoreError::new(Kind::Internal, BACKEND, "command")),
+        };
+        settled.into_iter().map(outcome).collect()
+    }
+}
+
+fn acknowledged(
+    record: &atlas_schema::JobRecord<()>,
+    ack: &Ack,
+    worker: &WorkerId,
+    now: Timestamp,
+    most: usize,
+) -> Result<Applied<()>, AckOutcome> {
+    let epoch = ack.epoch;
+    let command = match &ack.action {
+        AckAction::Complete { result } => {
+            // A result that comes too late is lost whatever its size.
+            if state::holds(record, epoch).is_ok()
+                && let Some(reject) = unfit(result, "the result", most)
+            {
+                return Err(AckOutcome::Refused(reject));
+            }
+            Command::Complete { epoch, result: result.clone() }
+        }
+        AckAction::Fail { error, retry } => Command::Fail { epoch, error: error.clone(), retry: *retry },
+        AckAction::Release { delay } => Command::Release { epoch, delay: *delay },
+        AckAction::Cancelled => Command::AcknowledgeCancel { epoch },
+    };
+    state::apply(record, command, now, Actor::Worker { id: worker.clone() }).map_err(|reject| match reject {
+        Reject::Lost { epoch, status } => AckOutcome::Lost { epoch, status },
+        Reject::Repeated => AckOutcome::Repeated,
+        reject => AckOutcome::Refused(reject),
+    })
+}

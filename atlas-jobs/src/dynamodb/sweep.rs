@@ -1,0 +1,146 @@
+//! Ending what nobody else ends.
+
+use super::DynamoJobs;
+use super::error::{BACKEND, failed, is_refused};
+use super::item::{Item, Stored, keyed, text};
+use super::keys;
+use super::read::{Range, read_beat, string};
+use super::transition::{Settled, Task, Terms};
+use crate::error::StoreError;
+use crate::kernel::{Beat, check_limit};
+use crate::state::{self, Command};
+use crate::store::{SweepOptions, Swept};
+use atlas_schema::{Actor, JobId, JobStatus, Timestamp, WorkerId};
+use std::collections::{HashMap, HashSet};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+const OPERATION: &str = "sweep";
+/// A worker without leases is forgotten after so long. It only bounds the table: an earlier or later time loses nothing.
+const FORGET_AFTER: Duration = Duration::from_hours(24);
+
+/// A worker as a sweep finds it.
+struct Worker {
+    id: WorkerId,
+    beat: Option<Beat>,
+    item: Item,
+}
+
+impl DynamoJobs {
+    pub(super) async fn clean(&self, options: &SweepOptions) -> Result<Swept, StoreError> {
+        check_limit(options.limit, 1, BACKEND, OPERATION)?;
+        let mut swept = Swept::default();
+        let mut left = options.limit;
+        self.end_due(options.now.wall, &mut left, &mut swept).await?;
+        let workers = self.workers().await?;
+        let silent = self.silent(&workers, options);
+        for worker in workers.iter().filter(|worker| silent.contains(&worker.id)) {
+            if left > 0 {
+                let dead = options.dead.contains(&worker.id);
+                let expired = self.expire(worker, dead, options.now.wall, left).await?;
+                swept.expired += expired;
+                left -= expired;
+            }
+            self.forget(worker, options.now.wall).await?;
+        }
+        swept.more = left == 0;
+        Ok(swept)
+    }
+
+    /// Ends jobs past their deadline, and cancels that no handler answered in time.
+    async fn end_due(&self, now: Timestamp, left: &mut usize, swept: &mut Swept) -> Result<(), StoreError> {
+        let due = (0..self.shards().spread)
+            .map(|shard| Range::new(keys::due(shard), "\u{1}", keys::through(now)).in_index(keys::INDEX_2));
+        let items = self.query_each(due.collect(), *left, OPERATION).await?;
+        let mut places: Vec<(Timestamp, JobId)> =
+            items.iter().filter_map(|item| string(item, keys::G2S)).filter_map(keys::parse_timed).collect();
+        places.sort_unstable();
+        places.truncate(*left);
+        let task = |(_, id): (Timestamp, JobId)| Task {
+            job: id,
+            decide: Box::new(move |before: &Stored| {
+                let late = before.record.deadline.is_some_and(|deadline| deadline <= now);
+                let command = if late { Command::TimeOut } else { Command::EndCancel };
+                // Whoever changed the job since the index was read has seen to it.
+                state::apply(&before.record, command, now, Actor::Sweeper {}).map_err(|_| ())
+            }),
+        };
+        let tasks: Vec<Task<'_, ()>> = places.into_iter().map(task).collect();
+        let terms = Terms { yield_to_others: true, ..Terms::default() };
+        for settled in self.settle(&tasks, HashMap::new(), &terms, OPERATION).await? {
+            if let Settled::Done(after) = settled {
+                *left -= 1;
+                match after.record.status {
+                    JobStatus::Timeout => swept.timed_out += 1,
+                    _ => swept.cancelled += 1,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn workers(&self) -> Result<Vec<Worker>, StoreError> {
+        let shards = (0..self.shards().spread).map(|shard| Range::all(keys::beats(shard))).collect();
+        let items = self.query_each(shards, usize::MAX, OPERATION).await?;
+        let worker = |item: Item| read_beat(&item, OPERATION).map(|(id, beat)| Worker { id, beat, item });
+        let mut workers: Vec<Worker> = items.into_iter().map(worker).collect::<Result<_, _>>()?;
+        workers.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(workers)
+    }
+
+    /// Who has been silent for a whole lease, as this process has watched it.
+    fn silent(&self, workers: &[Worker], options: &SweepOptions) -> HashSet<WorkerId> {
+        let mut watch = self.inner.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = workers.iter().filter(|worker| {
+            let seen = |beat: Beat| watch.is_silent(&worker.id, beat.count, beat.lease, options.now.steady);
+            // A lease whose worker was never seen can't be renewed by anyone.
+            options.dead.contains(&worker.id) || worker.beat.is_none_or(seen)
+        });
+        let silent = silent.map(|worker| worker.id.clone()).collect();
+        let known: HashSet<&WorkerId> = workers.iter().map(|worker| &worker.id).collect();
+        watch.retain(|worker| known.contains(worker));
+        silent
+    }
+
+    /// Ends the leases of a worker, unless it was heard of again.
+    async fn expire(&self, worker: &Worker, dead: bool, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let ids = self.leases_of(&worker.id, limit, OPERATION).await?;
+        let task = |id: JobId| Task {
+            job: id,
+            decide: Box::new(move |before: &Stored| {
+                let record = &before.record;
+                if record.lease.as_ref().is_none_or(|lease| lease.worker != worker.id) {
+                    return Err(());
+                }
+                let command = Command::ExpireLease { epoch: record.epoch };
+                state::apply(record, command, now, Actor::Sweeper {}).map_err(|_| ())
+            }),
+        };
+        let tasks: Vec<Task<'_, ()>> = ids.into_iter().map(task).collect();
+        let mut terms = Terms { yield_to_others: true, ..Terms::default() };
+        if !dead {
+            terms.shared = self.while_beat_stands(&worker.id, worker.beat.map(|beat| beat.count));
+        }
+        let settled = self.settle(&tasks, HashMap::new(), &terms, OPERATION).await?;
+        Ok(settled.iter().filter(|one| matches!(one, Settled::Done(_))).count())
+    }
+
+    /// Forgets a silent worker that was last seen long ago and holds nothing.
+    async fn forget(&self, worker: &Worker, now: Timestamp) -> Result<(), StoreError> {
+        let long_ago = now.saturating_sub(FORGET_AFTER);
+        let seen = super::item::Reader::new(&worker.item, OPERATION).maybe_time("seen")?;
+        if seen.is_none_or(|seen| seen >= long_ago) || !self.leases_of(&worker.id, 1, OPERATION).await?.is_empty() {
+            return Ok(());
+        }
+        let mark = string(&worker.item, "mark").unwrap_or_default();
+        let key = keys::beat(&worker.id, self.shards().spread);
+        let delete = self.client().delete_item().table_name(self.table()).set_key(Some(keyed(key)));
+        // Whoever needs the worker meanwhile has set another mark.
+        let delete = delete.condition_expression("mark = :mark").expression_attribute_values(":mark", text(mark));
+        match delete.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_refused(&error) => Ok(()),
+            Err(error) => Err(failed(OPERATION, &error)),
+        }
+    }
+}
