@@ -22,6 +22,32 @@ async fn a_shown_list_that_holds_all_entries_of_the_markup_and_more_is_the_list(
 }
 
 #[tokio::test]
+async fn amounts_stand_before_things_where_the_page_shows_them_so() {
+    let given = r#"["ravioli 500g", "butter 75g", "lemon 1", "Salt and pepper"]"#;
+    let html = with(&format!(r#"{{"@type": "Recipe", "name": "Ravioli", "recipeIngredient": {given}}}"#), SHOWN);
+    let result = recipe(&html).await;
+    let shown = ["500 g ravioli (fresh)", "75 g butter", "1 lemon", "salt and pepper"];
+    assert_eq!(result.data[0]["ingredients"], json!(shown));
+    assert_proven(&result);
+}
+
+#[tokio::test]
+async fn a_last_line_that_leads_elsewhere_is_no_step() {
+    let html = |last: &str| {
+        format!(
+            "<h1>Tart</h1><p>Method:</p><p>Heat the oven to 200 degrees.</p><section>Line a tin with the pastry.</section>
+             <div>Bake it for half an hour until brown.</div><aside>{last}</aside><h2>Other</h2>"
+        )
+    };
+    let steps =
+        ["Heat the oven to 200 degrees.", "Line a tin with the pastry.", "Bake it for half an hour until brown."];
+    let result = recipe(&html("Follow us on <a href=/p>pictures</a> too and keep this tart there!")).await;
+    assert_eq!(result.data[0]["instructions"], json!(steps));
+    let result = recipe(&html("Serve the tart warm with a spoon of sour cream.")).await;
+    assert_eq!(result.data[0]["instructions"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test]
 async fn a_shown_list_of_other_things_does_not_replace_the_markups() {
     let given = ["500 g ravioli", "2 tomatoes", "Salt and pepper"];
     let html = with(&json!({ "@type": "Recipe", "name": "Ravioli", "recipeIngredient": given }).to_string(), SHOWN);

@@ -262,7 +262,7 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort, names:
             leaves.push(Leaf(Place::Visible { node, start: line.start, end: line.end }));
         }
     }
-    leaves
+    if sort == Sort::Prose { without_links_at_end(page, leaves) } else { leaves }
 }
 
 /// Whether rows hold at least half of the text from the first to the last: what skips most of it is not the list.
@@ -274,15 +274,35 @@ fn covers_most(rows: &[rows::Row]) -> bool {
 
 /// Whether links cover half of a line or more.
 fn is_mostly_link(page: &Page, node: NodeId, line: &Range<usize>) -> bool {
+    linked(page, node, line) * 2 >= line.len()
+}
+
+/// How many bytes of a line links cover.
+fn linked(page: &Page, node: NodeId, line: &Range<usize>) -> usize {
     let covers = |node: &NodeId| {
         let range = page.text_range(*node);
         range.start <= line.start && line.end <= range.end
     };
-    let Some(block) = std::iter::once(node).chain(page.ancestors(node)).find(covers) else { return false };
+    let Some(block) = std::iter::once(node).chain(page.ancestors(node)).find(covers) else { return 0 };
+    if page.ancestors(block).take(3).any(|node| page.tag(node) == Some("a")) {
+        return line.len();
+    }
     let within = std::iter::once(block).chain(page.descendants(block)).take(MAX_NODES);
     let links = within.filter(|node| page.tag(*node) == Some("a")).map(|node| page.text_range(node));
-    let covered: usize = links.map(|link| link.end.min(line.end).saturating_sub(link.start.max(line.start))).sum();
-    covered * 2 >= line.len() || page.ancestors(block).take(3).any(|node| page.tag(node) == Some("a"))
+    links.map(|link| link.end.min(line.end).saturating_sub(link.start.max(line.start))).sum()
+}
+
+/// Lines of steps without those at the end that lead elsewhere, where no other line does.
+fn without_links_at_end(page: &Page, mut leaves: Vec<Leaf>) -> Vec<Leaf> {
+    let leads = |leaf: &Leaf| match leaf.0 {
+        Place::Visible { node, start, end } => linked(page, node, &(start..end)) > 0,
+        _ => false,
+    };
+    let steps = leaves.iter().rposition(|leaf| !leads(leaf)).map_or(0, |last| last + 1);
+    if steps > 1 && !leaves.iter().take(steps).any(leads) {
+        leaves.truncate(steps);
+    }
+    leaves
 }
 
 /// Whether a text is something to press.

@@ -25,6 +25,10 @@ impl<'a> Mapper<'a> {
         if sort == headed::Sort::Other && !given.is_empty() {
             return given;
         }
+        // A shown list of steps may run on into remarks: being longer does not make it the whole one.
+        if sort == headed::Sort::Prose && given.len() > 1 {
+            return given;
+        }
         let leaves = headed::list(self.reading, &want.labels, sort, !described);
         let longer: Vec<Candidate<'a>> = leaves.into_iter().map(Candidate::shown).collect();
         if given.is_empty() {
@@ -35,8 +39,8 @@ impl<'a> Mapper<'a> {
             list.iter().map(|candidate| plain::clean(self.part(candidate)).into_owned()).collect()
         };
         let (few, many) = (texts(&given), texts(&longer));
-        // A shown list of steps may run on into remarks: being longer does not make it the whole one.
-        if is_token(&few, &many) || (sort == headed::Sort::Amounts && is_part(&few, &many)) {
+        let amounts = sort == headed::Sort::Amounts;
+        if is_token(&few, &many) || (amounts && (is_part(&few, &many) || is_turned(&few, &many))) {
             return longer;
         }
         self.plausible(given, sort)
@@ -62,17 +66,36 @@ fn is_part(few: &[String], many: &[String]) -> bool {
     if many.len() <= few.len() || many.len() < 3 {
         return false;
     }
+    let Some(held) = held(few, many) else { return false };
+    let known: HashSet<&String> = many.iter().zip(&held).filter(|(_, held)| **held).map(|(line, _)| line).collect();
+    let mut further = many.iter().zip(&held).filter(|(_, held)| !**held).map(|(line, _)| line);
+    many.len() * 2 >= few.len() * 3 || further.all(|line| starts_with_amount(line) && !known.contains(line))
+}
+
+/// Which entries of a shown list hold an entry each, so that all of `few` are held.
+fn held(few: &[String], many: &[String]) -> Option<Vec<bool>> {
     let lines: Vec<HashSet<String>> = many.iter().map(|line| words(line).collect()).collect();
     let mut held = vec![false; many.len()];
     for entry in few {
         let entry: Vec<String> = words(entry).collect();
-        let line = (0..lines.len()).find(|at| !held[*at] && entry.iter().all(|word| lines[*at].contains(word)));
-        let Some(line) = line else { return false };
+        let line = (0..lines.len()).find(|at| !held[*at] && entry.iter().all(|word| lines[*at].contains(word)))?;
         held[line] = true;
     }
-    let known: HashSet<&String> = many.iter().zip(&held).filter(|(_, held)| **held).map(|(line, _)| line).collect();
-    let mut further = many.iter().zip(&held).filter(|(_, held)| !**held).map(|(line, _)| line);
-    many.len() * 2 >= few.len() * 3 || further.all(|line| starts_with_amount(line) && !known.contains(line))
+    Some(held)
+}
+
+/// Whether the entries are those shown, but with the amounts behind the things, as programs put fields together.
+fn is_turned(few: &[String], many: &[String]) -> bool {
+    let has_number = |entry: &&String| entry.contains(|c: char| c.is_numeric());
+    let counted = few.iter().filter(has_number).count();
+    let behind = few.iter().filter(has_number).filter(|entry| !starts_with_amount(entry)).count();
+    let before = many.iter().filter(|line| starts_with_amount(line)).count();
+    few.len() > 2
+        && few.len() == many.len()
+        && behind * 3 >= counted * 2
+        && before * 3 >= many.iter().filter(has_number).count() * 2
+        && counted * 2 >= few.len()
+        && held(few, many).is_some()
 }
 
 fn starts_with_amount(line: &str) -> bool {
