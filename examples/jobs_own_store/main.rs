@@ -81,13 +81,14 @@ impl JobStore for MapStore {
         }
         inner.beats.insert(worker.clone(), (beat, lease));
         let actor = Actor::Worker { id: worker.clone() };
-        let known: HashSet<JobId> = acks.iter().map(|ack| ack.job).chain(held.iter().map(|held| held.job)).collect();
+        let reported = acks.iter().map(|ack| (ack.job, ack.epoch));
+        let known: HashSet<(JobId, u64)> = reported.chain(held.iter().map(|held| (held.job, held.epoch))).collect();
         let mut exchanged = Exchanged::default();
         exchanged.acks = acks.into_iter().map(|ack| inner.acknowledge(ack, most, now, actor.clone())).collect();
         exchanged.held = held.into_iter().map(|held| inner.hold(held)).collect();
         if reconcile {
             let ours = |job: &JobRecord| job.lease.as_ref().is_some_and(|lease| lease.worker == worker);
-            for id in inner.ids(|job| ours(job) && !known.contains(&job.id), |job| job.id) {
+            for id in inner.ids(|job| ours(job) && !known.contains(&(job.id, job.epoch)), |job| job.id) {
                 let epoch = inner.jobs.get(&id).map_or(0, |row| row.record.epoch);
                 let release = Command::Release { epoch, delay: Duration::ZERO };
                 exchanged.reconciled +=
