@@ -31,8 +31,8 @@ pub enum EngineError {
     #[error("build the engine with a fetcher, or hand it a parsed page")]
     NoFetcher,
     /// The page could not be fetched.
-    #[error("the page could not be fetched")]
-    Fetch(#[source] FetchError),
+    #[error(transparent)]
+    Fetch(FetchError),
     /// The page could not be parsed.
     #[error("the page could not be parsed")]
     Page(#[source] PageError),

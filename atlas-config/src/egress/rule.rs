@@ -86,6 +86,8 @@ impl Rule {
     }
 }
 
+impl std::error::Error for Rule {}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

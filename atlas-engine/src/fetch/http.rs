@@ -278,7 +278,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn refused(denied: Denied, url: &Url) -> FetchError {
     let kind = if denied.rule == Rule::Scheme { Kind::Unsupported } else { Kind::Forbidden };
-    FetchError::new(kind, url).with_advice(denied.rule.advice()).with_source(denied)
+    FetchError::new(kind, url).with_advice(denied.rule.advice()).with_source(denied.rule)
 }
 
 /// What a failure of the client was. The client's message names the address, so that is taken out first.

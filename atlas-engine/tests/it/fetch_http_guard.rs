@@ -1,6 +1,7 @@
 //! No address that the policy refuses is ever dialled: not directly, not by redirect, not by a resolver that lies.
 
 use std::collections::VecDeque;
+use std::error::Error as _;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
@@ -156,4 +157,7 @@ async fn an_unreachable_or_private_address_says_what_to_do() {
         "fetching http://10.1.2.3/ failed: the policy does not allow this address (use a public http(s) URL, or allow the network \
          in `EgressPolicy`)"
     );
+    let because = error.source().unwrap();
+    assert_eq!(because.to_string(), "private address", "the advice is not said twice");
+    assert!(because.source().is_none());
 }

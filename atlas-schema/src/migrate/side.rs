@@ -20,6 +20,7 @@ pub struct SideRecord {
     /// Which writer's record it was.
     pub shape: Shape,
     /// The values, each by its pointer in the legacy record. A value may be an object or a list.
+    #[schemars(extend("propertyNames" = { "maxLength": 1024 }))]
     pub entries: BTreeMap<JsonPointer, Value>,
 }
 
