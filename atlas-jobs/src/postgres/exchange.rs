@@ -5,57 +5,31 @@
 //! another, and the state machine decides in between.
 
 use super::Db;
+use super::claim::{ClaimParams, PROMOTE, PROMOTED, Sight, Wanted, wanted};
 use super::error::{BACKEND, failed};
-use super::record::{CLAIMED, JOB, Reader, full, group_of, int};
+use super::record::{Reader, int};
 use super::rows::uuids;
 use super::session::{BEGIN, Conn, Param, Session};
 use super::transition::Locked;
 use crate::error::{Kind, StoreError};
-use crate::kernel::{check_limit, unfit};
+use crate::kernel::unfit;
 use crate::state::{self, Command, Reject};
-use crate::store::{
-    Ack, AckAction, AckOutcome, Claim, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE, Pace, QueueState,
-};
-use atlas_schema::{
-    Actor, CancelRequest, JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Timestamp, WorkerId,
-};
+use crate::store::{Ack, AckAction, AckOutcome, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE};
+use atlas_schema::{Actor, CancelRequest, JobId, JobRecord, JobStatus, Progress, Timestamp, WorkerId};
 use deadpool_postgres::Client;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio_postgres::{Row, Statement};
 
 const OPERATION: &str = "exchange";
-/// So many jobs whose time has come are made ready by one claim.
-const PROMOTED: i64 = 5000;
-
 const BEAT: &str = include_str!("sql/beat.sql");
 const COMPLETE: &str = include_str!("sql/complete.sql");
-const PROMOTE: &str = include_str!("sql/promote.sql");
 const HELD: &str = "SELECT l.id, l.cancel FROM unnest($1::uuid[], $2::int8[]) AS held (id, epoch)
  JOIN atlas_jobs_lease l ON l.id = held.id AND l.epoch = held.epoch";
 const PROGRESS: &str = "UPDATE atlas_jobs_lease l SET progress = held.progress
  FROM unnest($1::uuid[], $2::int8[], $3::text[]) AS held (id, epoch, progress)
  WHERE l.id = held.id AND l.epoch = held.epoch
    AND EXISTS (SELECT FROM atlas_jobs_worker WHERE name = $4 AND xact = pg_current_xact_id())";
-
-/// The claim of one lane, of several, and what both end with.
-pub(super) struct ClaimSql {
-    one: String,
-    many: String,
-}
-
-impl ClaimSql {
-    pub(super) fn new() -> Self {
-        let rest = include_str!("sql/claim_rest.sql");
-        let read = format!(
-            "SELECT {JOB}, {CLAIMED}, j.payload, NULL::text FROM taken t JOIN atlas_jobs_job j ON j.id = t.id, worker"
-        );
-        Self {
-            one: format!("{}{rest}{read}", include_str!("sql/claim_one.sql")),
-            many: format!("{}{rest}{read}", include_str!("sql/claim_many.sql")),
-        }
-    }
-}
 
 /// An exchange as the statements take it.
 struct Request {
@@ -68,13 +42,6 @@ struct Request {
     claim: Option<Wanted>,
     results: Results,
     progress: News,
-}
-
-/// What a worker wants, each name once.
-struct Wanted {
-    queues: Vec<QueueName>,
-    kinds: Vec<JobKind>,
-    limit: usize,
 }
 
 /// The plain outcomes, in order of ids.
@@ -91,15 +58,6 @@ struct News {
     ids: Vec<JobId>,
     epochs: Vec<i64>,
     values: Vec<String>,
-}
-
-fn wanted(claim: Option<Claim>) -> Result<Option<Wanted>, StoreError> {
-    let Some(claim) = claim else { return Ok(None) };
-    check_limit(claim.limit, 0, BACKEND, OPERATION)?;
-    let queues: Vec<QueueName> = claim.queues.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-    let kinds: Vec<JobKind> = claim.kinds.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-    let any = claim.limit > 0 && !queues.is_empty() && !kinds.is_empty();
-    Ok(any.then_some(Wanted { queues, kinds, limit: claim.limit }))
 }
 
 impl Request {
@@ -172,14 +130,15 @@ impl Db {
     pub(super) async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
         let request = Request::new(exchange, self.capabilities().max_result_bytes)?;
         let mut client = self.client(OPERATION).await?;
-        if request.is_usual() && !self.is_controlled(&request) {
-            let said = self.at_once(&client, &request).await?;
+        if request.is_usual() && !self.is_controlled(request.claim.as_ref()) {
+            let sight = request.claim.as_ref().map(|wanted| self.sight(wanted));
+            let said = self.at_once(&client, &request, sight.as_ref()).await?;
             let Some(beat) = said.beat.first() else {
                 return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
             };
             let controlled: bool = Reader::new(beat, OPERATION).get(2)?;
             let session = Session::new(&client, OPERATION);
-            let mut exchanged = self.answer(session, &request, &said).await?;
+            let mut exchanged = self.answer(session, &request, sight.as_ref(), &said).await?;
             if controlled && let Some(claim) = &request.claim {
                 // Somebody controls one of the queues since the last time: this claim goes the careful way, and the next ones at once.
                 self.note_controlled(&claim.queues);
@@ -199,7 +158,7 @@ impl Db {
     }
 
     /// Sends everything, the commit included, before any answer has come. Dropping it loses the answers only.
-    async fn at_once(&self, client: &Client, request: &Request) -> Result<Said, StoreError> {
+    async fn at_once(&self, client: &Client, request: &Request, sight: Option<&Sight>) -> Result<Said, StoreError> {
         let prepare = |sql: &str| {
             let sql = sql.to_owned();
             async move { client.prepare_cached(&sql).await.map_err(|error| failed(OPERATION, &error)) }
@@ -219,15 +178,14 @@ impl Db {
         let complete = if request.results.ids.is_empty() { None } else { Some(prepare(COMPLETE).await?) };
         let look = if request.held.is_empty() { None } else { Some(prepare(HELD).await?) };
         let note = if request.progress.ids.is_empty() { None } else { Some(prepare(PROGRESS).await?) };
-        let claim = match &request.claim {
+        let claim_params = sight.zip(request.claim.as_ref());
+        let claim_params = claim_params.map(|(sight, wanted)| ClaimParams::new(worker, wanted, sight));
+        let claim = match &claim_params {
             None => None,
-            Some(wanted) if wanted.queues.len() == 1 && wanted.kinds.len() == 1 => {
-                Some(prepare(&self.claims.one).await?)
-            }
+            Some(params) if params.is_one() => Some(prepare(&self.claims.one).await?),
             Some(_) => Some(prepare(&self.claims.many).await?),
         };
         let promote = if claim.is_some() { Some(prepare(PROMOTE).await?) } else { None };
-        let claim_params = request.claim.as_ref().map(|wanted| ClaimParams::free(worker, wanted));
         let claim_params = claim_params.as_ref().map(ClaimParams::params);
 
         // Polled in this order, and each hands its message over at its first poll.
@@ -260,6 +218,7 @@ impl Db {
         &self,
         session: Session<'_, C>,
         request: &Request,
+        sight: Option<&Sight>,
         said: &Said,
     ) -> Result<Exchanged, StoreError> {
         let mut applied = applied(&said.completed)?;
@@ -288,20 +247,11 @@ impl Db {
                 None => lost(jobs.get(&one.job), one),
             });
         }
-        let claimed = self.claimed(session, &said.claimed).await?;
+        let claimed = match sight {
+            Some(sight) => self.claimed(session, sight, &said.claimed).await?,
+            None => Vec::new(),
+        };
         Ok(Exchanged { acks, held, claimed, reconciled: 0 })
-    }
-
-    /// The records of a claim's rows, in the order in which they should start.
-    async fn claimed<C: Conn>(&self, session: Session<'_, C>, rows: &[Row]) -> Result<Vec<JobRecord>, StoreError> {
-        let groups: Result<Vec<i32>, _> = rows.iter().map(|row| group_of(row, OPERATION)).collect();
-        let names = self.groups.names(session, groups?.into_iter()).await?;
-        let read = |row| full(Reader::new(row, OPERATION), self.stage, &names);
-        let mut claimed: Result<Vec<JobRecord>, _> = rows.iter().map(read).collect();
-        if let Ok(claimed) = &mut claimed {
-            claimed.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.run_at, job.id));
-        }
-        claimed
     }
 
     /// The careful way: statement by statement, with decisions in between.
@@ -400,107 +350,6 @@ impl Db {
             None => AckOutcome::NotFound,
         })
     }
-
-    /// A claim that may meet paused and limited queues. Who claims from a limited queue waits for its row: the count of what runs
-    /// is then exact, since everybody else's claims are committed and seen.
-    async fn claim_controlled<C: Conn>(
-        &self,
-        session: Session<'_, C>,
-        worker: &WorkerId,
-        wanted: &Wanted,
-    ) -> Result<Vec<JobRecord>, StoreError> {
-        let names: Vec<&str> = wanted.queues.iter().map(AsRef::as_ref).collect();
-        let sql = "SELECT queue, paused, max_running, max_per_second, pace_left, pace_at, atlas_jobs_now()
-            FROM atlas_jobs_queue WHERE queue = ANY($1::text[])
-              AND (paused OR max_running IS NOT NULL OR max_per_second IS NOT NULL)
-            ORDER BY queue FOR UPDATE";
-        let rows = session.rows(sql, &[&names]).await?;
-        if rows.is_empty() {
-            self.note_free(&wanted.queues);
-        }
-        let mut running = HashMap::new();
-        if !rows.is_empty() {
-            for row in session.rows(include_str!("sql/running.sql"), &[&names]).await? {
-                let row = Reader::new(&row, OPERATION);
-                running.insert(row.text::<QueueName>(0)?, row.get::<i64>(1)?);
-            }
-        }
-        let mut controls = HashMap::new();
-        let mut paces = BTreeMap::new();
-        for row in &rows {
-            let row = Reader::new(row, OPERATION);
-            let state = queue_state(row)?;
-            if let Some(rate) = state.max_per_second {
-                let now = row.time(6)?;
-                let pace = match row.maybe_time(5)? {
-                    Some(at) => Pace { left: row.number(4)?, at },
-                    None => Pace::full(rate, now),
-                };
-                paces.insert(state.queue.clone(), pace.refilled(rate, now));
-            }
-            controls.insert(state.queue.clone(), state);
-        }
-        let mut rooms: Vec<(&QueueName, i64)> = Vec::new();
-        for queue in &wanted.queues {
-            let mut room = wanted.limit;
-            if let Some(control) = controls.get(queue) {
-                if control.paused {
-                    continue;
-                }
-                if let Some(most) = control.max_running {
-                    let left = i64::from(most) - running.get(queue).copied().unwrap_or(0);
-                    room = room.min(usize::try_from(left).unwrap_or(0));
-                }
-                if let Some(pace) = paces.get(queue) {
-                    room = room.min(pace.claims());
-                }
-            }
-            if room > 0 {
-                rooms.push((queue, i64::try_from(room).unwrap_or(i64::MAX)));
-            }
-        }
-        if rooms.is_empty() {
-            return Ok(Vec::new());
-        }
-        session.rows(PROMOTE, &[&PROMOTED]).await?;
-        let params = ClaimParams {
-            worker: worker.as_str(),
-            limit: i64::try_from(wanted.limit).unwrap_or(i64::MAX),
-            queues: rooms.iter().map(|(queue, _)| queue.as_str()).collect(),
-            kinds: wanted.kinds.iter().map(AsRef::as_ref).collect(),
-            rooms: rooms.iter().map(|(_, room)| *room).collect(),
-            controlled: true,
-            one: None,
-        };
-        let rows = session.rows(&self.claims.many, &params.params()).await?;
-        let claimed = self.claimed(session, &rows).await?;
-        for job in &claimed {
-            if let Some(pace) = paces.get_mut(&job.queue) {
-                *pace = pace.spent(1);
-            }
-        }
-        for (queue, pace) in &paces {
-            let sql = "UPDATE atlas_jobs_queue SET pace_left = $2, pace_at = $3 WHERE queue = $1";
-            session.rows(sql, &[&queue.as_str(), &int(pace.left), &pace.at.as_millis()]).await?;
-        }
-        Ok(claimed)
-    }
-
-    fn is_controlled(&self, request: &Request) -> bool {
-        let Some(claim) = &request.claim else { return false };
-        let known = self.controlled.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        claim.queues.iter().any(|queue| known.contains(queue))
-    }
-
-    fn note_controlled(&self, queues: &[QueueName]) {
-        let mut known = self.controlled.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        known.extend(queues.iter().cloned());
-    }
-
-    fn note_free(&self, queues: &[QueueName]) {
-        let mut known = self.controlled.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        known.retain(|queue| !queues.contains(queue));
-    }
 }
 
 /// Sends a statement, if there is one, at its first poll.
@@ -513,52 +362,6 @@ async fn query(
         Some(statement) => client.query(&statement, &params).await,
         None => Ok(Vec::new()),
     }
-}
-
-/// The parameters of a claim.
-struct ClaimParams<'a> {
-    worker: &'a str,
-    limit: i64,
-    queues: Vec<&'a str>,
-    kinds: Vec<&'a str>,
-    rooms: Vec<i64>,
-    controlled: bool,
-    one: Option<(&'a str, &'a str)>,
-}
-
-impl<'a> ClaimParams<'a> {
-    fn free(worker: &'a str, wanted: &'a Wanted) -> Self {
-        let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
-        let one = match (wanted.queues.as_slice(), wanted.kinds.as_slice()) {
-            ([queue], [kind]) => Some((queue.as_str(), kind.as_str())),
-            _ => None,
-        };
-        Self {
-            worker,
-            limit,
-            queues: wanted.queues.iter().map(AsRef::as_ref).collect(),
-            kinds: wanted.kinds.iter().map(AsRef::as_ref).collect(),
-            rooms: vec![limit; wanted.queues.len()],
-            controlled: false,
-            one,
-        }
-    }
-
-    fn params(&self) -> Vec<Param<'_>> {
-        match &self.one {
-            Some((queue, kind)) => vec![&self.worker, &self.limit, queue, kind],
-            None => vec![&self.worker, &self.limit, &self.queues, &self.kinds, &self.rooms, &self.controlled],
-        }
-    }
-}
-
-pub(super) fn queue_state(row: Reader<'_>) -> Result<QueueState, StoreError> {
-    let limit = |at| row.get::<Option<i64>>(at)?.map(u32::try_from).transpose().map_err(|_| row.bad());
-    let mut state = QueueState::new(row.text(0)?);
-    state.paused = row.get(1)?;
-    state.max_running = limit(2)?;
-    state.max_per_second = limit(3)?;
-    Ok(state)
 }
 
 fn applied(rows: &[Row]) -> Result<HashMap<JobId, u64>, StoreError> {

@@ -4,10 +4,12 @@
 //! nearly all of them, are written in sets by statements that say the same (`sql/claim_rest.sql`, `sql/complete.sql`), and the
 //! tests hold them to it. The database's clock is the only one that decides anything.
 
+mod claim;
 mod coalesce;
 mod enqueue;
 mod error;
 mod exchange;
+mod fronts;
 mod groups;
 mod host;
 mod listen;
@@ -30,9 +32,10 @@ use crate::store::{
 };
 use async_trait::async_trait;
 use atlas_schema::{Actor, AuditEvent, JobRecord, QueueName, Stage};
+use claim::ClaimSql;
 use deadpool_postgres::{Client, Pool, Transaction};
 use error::{failed, no_connection};
-use exchange::ClaimSql;
+use fronts::Fronts;
 use groups::Groups;
 use record::Reader;
 use session::Session;
@@ -59,6 +62,7 @@ struct Db {
     stage: Stage,
     groups: Groups,
     claims: ClaimSql,
+    fronts: Fronts,
     waiting: coalesce::Waiting,
     /// Queues that were seen to be paused or limited: claims from them go the careful way at once.
     controlled: RwLock<HashSet<QueueName>>,
@@ -79,6 +83,7 @@ impl PostgresJobs {
             stage,
             groups: Groups::default(),
             claims: ClaimSql::new(),
+            fronts: Fronts::default(),
             waiting: coalesce::Waiting::default(),
             controlled: RwLock::default(),
         };
@@ -126,14 +131,14 @@ impl Db {
                 RETURNING queue, paused, max_running, max_per_second";
             let rows = session.rows(sql, &[&change.queue.as_str()]).await?;
             let Some(row) = rows.first() else { continue };
-            let state = exchange::queue_state(Reader::new(row, OPERATION))?.changed(change);
+            let state = claim::queue_state(Reader::new(row, OPERATION))?.changed(change);
             let sql = "UPDATE atlas_jobs_queue SET paused = $2, max_running = $3, max_per_second = $4 WHERE queue = $1";
             let (running, rate) = (state.max_running.map(i64::from), state.max_per_second.map(i64::from));
             session.rows(sql, &[&change.queue.as_str(), &state.paused, &running, &rate]).await?;
         }
         let sql = "SELECT queue, paused, max_running, max_per_second FROM atlas_jobs_queue ORDER BY queue";
         let rows = session.rows(sql, &[]).await?;
-        let states = rows.iter().map(|row| exchange::queue_state(Reader::new(row, OPERATION))).collect();
+        let states = rows.iter().map(|row| claim::queue_state(Reader::new(row, OPERATION))).collect();
         transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
         states
     }

@@ -266,6 +266,44 @@ testkit::with_postgres! {
         tokio::time::timeout(Duration::from_mins(1), wakeups.next()).await.expect("a hint");
     }
 
+    /// A claim starts where the last one found its first job; what comes in further ahead is not overlooked.
+    #[tokio::test]
+    async fn a_more_urgent_job_is_next_and_one_from_long_ago_is_found_though_the_queue_has_a_front() {
+        let pool = pool().await;
+        let open = async || PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let (here, there) = (open().await, open().await);
+        here.enqueue((0..40).map(|n| new_job(spec(n))).collect(), now()).await.unwrap();
+        for beat in 1..=3 {
+            assert_eq!(here.exchange(exchange("w", beat, 1)).await.unwrap().claimed.len(), 1);
+        }
+        for priority in [3, -3, 9] {
+            let job = new_job(spec(7).with_priority(priority));
+            let id = job.id();
+            there.enqueue(vec![job], now()).await.unwrap();
+            let first = here.exchange(exchange("w", 10 + u64::from(priority.unsigned_abs()), 1)).await.unwrap();
+            assert_eq!(first.claimed[0].id == id, priority > 0, "{priority}");
+        }
+        // As if its transaction had taken an hour.
+        let old = new_job(spec(1)).id();
+        let sql = "WITH job AS (INSERT INTO atlas_jobs_job SELECT $1::text::uuid, created_at - 3600000, grp, max_attempts,
+              priority, schema_version, correlation_id, tenant, NULL, NULL, NULL, NULL, NULL, payload
+              FROM atlas_jobs_job LIMIT 1 RETURNING id, created_at, grp)
+            INSERT INTO atlas_jobs_ready (id, run_at, version, epoch, lane, grp, rank, attempt, follows)
+            SELECT job.id, job.created_at, 1, 0, 1, job.grp, 0, 0, false FROM job";
+        pool.get().await.unwrap().execute(sql, &[&old.to_string()]).await.unwrap();
+        let began = std::time::Instant::now();
+        for beat in 100.. {
+            assert!(began.elapsed() < Duration::from_secs(30), "it is found now and then");
+            let claimed = here.exchange(exchange("w", beat * 2, 1)).await.unwrap().claimed;
+            let Some(job) = claimed.first() else { continue };
+            if job.id == old {
+                break;
+            }
+            let release = Ack { job: job.id, epoch: job.epoch, action: AckAction::Release { delay: Duration::ZERO } };
+            here.exchange(exchange("w", beat * 2 + 1, 0).with_acks(vec![release])).await.unwrap();
+        }
+    }
+
     /// Counts, not times: they repeat on any machine.
     #[tokio::test]
     async fn a_job_costs_at_most_620_bytes_of_log_and_a_hundredth_of_a_commit() {

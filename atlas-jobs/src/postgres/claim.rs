@@ -1,0 +1,276 @@
+//! Claiming: which jobs a worker gets, from one queue or many, controlled or not.
+
+use super::Db;
+use super::error::BACKEND;
+use super::fronts::{Look, Piece};
+use super::record::{CLAIMED, JOB, Reader, full, group_of, int};
+use super::session::{Conn, Param, Session};
+use crate::error::StoreError;
+use crate::kernel::check_limit;
+use crate::store::{Claim, Pace, QueueState};
+use atlas_schema::{JobKind, JobRecord, QueueName, WorkerId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::PoisonError;
+use std::time::Instant;
+use tokio_postgres::Row;
+
+const OPERATION: &str = "exchange";
+/// So many jobs whose time has come are made ready by one claim.
+pub(super) const PROMOTED: i64 = 5000;
+
+pub(super) const PROMOTE: &str = include_str!("sql/promote.sql");
+
+/// The claim of one lane, of several, and what both end with.
+pub(super) struct ClaimSql {
+    pub(super) one: String,
+    pub(super) many: String,
+}
+
+impl ClaimSql {
+    pub(super) fn new() -> Self {
+        let rest = include_str!("sql/claim_rest.sql");
+        let read = format!(
+            "SELECT {JOB}, {CLAIMED}, j.payload, NULL::text FROM taken t JOIN atlas_jobs_job j ON j.id = t.id, worker"
+        );
+        Self {
+            one: format!("{}{rest}{read}", include_str!("sql/claim_one.sql")),
+            many: format!("{}{rest}{read}", include_str!("sql/claim_many.sql")),
+        }
+    }
+}
+
+/// What a worker wants, each name once.
+pub(super) struct Wanted {
+    pub(super) queues: Vec<QueueName>,
+    pub(super) kinds: Vec<JobKind>,
+    pub(super) limit: usize,
+}
+
+pub(super) fn wanted(claim: Option<Claim>) -> Result<Option<Wanted>, StoreError> {
+    let Some(claim) = claim else { return Ok(None) };
+    check_limit(claim.limit, 0, BACKEND, OPERATION)?;
+    let queues: Vec<QueueName> = claim.queues.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let kinds: Vec<JobKind> = claim.kinds.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let any = claim.limit > 0 && !queues.is_empty() && !kinds.is_empty();
+    Ok(any.then_some(Wanted { queues, kinds, limit: claim.limit }))
+}
+
+/// Where one claim looks, lane by lane.
+pub(super) struct Sight {
+    lanes: Vec<(QueueName, JobKind, Look)>,
+    began: Instant,
+}
+
+impl Db {
+    /// The records of a claim's rows, in the order in which they should start.
+    pub(super) async fn claimed<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        sight: &Sight,
+        rows: &[Row],
+    ) -> Result<Vec<JobRecord>, StoreError> {
+        let groups: Result<Vec<i32>, _> = rows.iter().map(|row| group_of(row, OPERATION)).collect();
+        let names = self.groups.names(session, groups?.into_iter()).await?;
+        let read = |row| full(Reader::new(row, OPERATION), self.stage, &names);
+        let mut claimed: Result<Vec<JobRecord>, _> = rows.iter().map(read).collect();
+        if let Ok(claimed) = &mut claimed {
+            claimed.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.run_at, job.id));
+            for (queue, kind, look) in &sight.lanes {
+                let own = claimed.iter().filter(|job| job.queue == *queue && job.kind == *kind);
+                self.fronts.found((queue, kind), look, sight.began, own);
+            }
+        }
+        claimed
+    }
+
+    /// Where a claim that begins now should look.
+    pub(super) fn sight(&self, wanted: &Wanted) -> Sight {
+        let began = Instant::now();
+        let lanes = wanted.queues.iter().flat_map(|queue| wanted.kinds.iter().map(move |kind| (queue, kind)));
+        let look =
+            |(queue, kind): (&QueueName, &JobKind)| (queue.clone(), kind.clone(), self.fronts.look(queue, kind, began));
+        Sight { lanes: lanes.map(look).collect(), began }
+    }
+
+    /// A claim that may meet paused and limited queues. Who claims from a limited queue waits for its row: the count of what runs
+    /// is then exact, since everybody else's claims are committed and seen.
+    pub(super) async fn claim_controlled<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        worker: &WorkerId,
+        wanted: &Wanted,
+    ) -> Result<Vec<JobRecord>, StoreError> {
+        let names: Vec<&str> = wanted.queues.iter().map(AsRef::as_ref).collect();
+        let sql = "SELECT queue, paused, max_running, max_per_second, pace_left, pace_at, atlas_jobs_now()
+            FROM atlas_jobs_queue WHERE queue = ANY($1::text[])
+              AND (paused OR max_running IS NOT NULL OR max_per_second IS NOT NULL)
+            ORDER BY queue FOR UPDATE";
+        let rows = session.rows(sql, &[&names]).await?;
+        if rows.is_empty() {
+            self.note_free(&wanted.queues);
+        }
+        let mut running = HashMap::new();
+        if !rows.is_empty() {
+            for row in session.rows(include_str!("sql/running.sql"), &[&names]).await? {
+                let row = Reader::new(&row, OPERATION);
+                running.insert(row.text::<QueueName>(0)?, row.get::<i64>(1)?);
+            }
+        }
+        let mut controls = HashMap::new();
+        let mut paces = BTreeMap::new();
+        for row in &rows {
+            let row = Reader::new(row, OPERATION);
+            let state = queue_state(row)?;
+            if let Some(rate) = state.max_per_second {
+                let now = row.time(6)?;
+                let pace = match row.maybe_time(5)? {
+                    Some(at) => Pace { left: row.number(4)?, at },
+                    None => Pace::full(rate, now),
+                };
+                paces.insert(state.queue.clone(), pace.refilled(rate, now));
+            }
+            controls.insert(state.queue.clone(), state);
+        }
+        let mut rooms: Vec<(&QueueName, i64)> = Vec::new();
+        for queue in &wanted.queues {
+            let mut room = wanted.limit;
+            if let Some(control) = controls.get(queue) {
+                if control.paused {
+                    continue;
+                }
+                if let Some(most) = control.max_running {
+                    let left = i64::from(most) - running.get(queue).copied().unwrap_or(0);
+                    room = room.min(usize::try_from(left).unwrap_or(0));
+                }
+                if let Some(pace) = paces.get(queue) {
+                    room = room.min(pace.claims());
+                }
+            }
+            if room > 0 {
+                rooms.push((queue, i64::try_from(room).unwrap_or(i64::MAX)));
+            }
+        }
+        if rooms.is_empty() {
+            return Ok(Vec::new());
+        }
+        session.rows(PROMOTE, &[&PROMOTED]).await?;
+        let sight = self.sight(wanted);
+        let mut params = ClaimParams::new(worker.as_str(), wanted, &sight);
+        params.queues = rooms.iter().map(|(queue, _)| queue.as_str()).collect();
+        params.rooms = rooms.iter().map(|(_, room)| *room).collect();
+        params.controlled = true;
+        let rows = session.rows(&self.claims.many, &params.many()).await?;
+        let claimed = self.claimed(session, &sight, &rows).await?;
+        for job in &claimed {
+            if let Some(pace) = paces.get_mut(&job.queue) {
+                *pace = pace.spent(1);
+            }
+        }
+        for (queue, pace) in &paces {
+            let sql = "UPDATE atlas_jobs_queue SET pace_left = $2, pace_at = $3 WHERE queue = $1";
+            session.rows(sql, &[&queue.as_str(), &int(pace.left), &pace.at.as_millis()]).await?;
+        }
+        Ok(claimed)
+    }
+
+    pub(super) fn is_controlled(&self, claim: Option<&Wanted>) -> bool {
+        let Some(claim) = claim else { return false };
+        let known = self.controlled.read().unwrap_or_else(PoisonError::into_inner);
+        claim.queues.iter().any(|queue| known.contains(queue))
+    }
+
+    pub(super) fn note_controlled(&self, queues: &[QueueName]) {
+        let mut known = self.controlled.write().unwrap_or_else(PoisonError::into_inner);
+        known.extend(queues.iter().cloned());
+    }
+
+    fn note_free(&self, queues: &[QueueName]) {
+        let mut known = self.controlled.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|queue| !queues.contains(queue));
+    }
+}
+
+/// The parameters of a claim.
+pub(super) struct ClaimParams<'a> {
+    worker: &'a str,
+    limit: i64,
+    queues: Vec<&'a str>,
+    kinds: Vec<&'a str>,
+    rooms: Vec<i64>,
+    controlled: bool,
+    /// The pieces of the lanes' indexes that are looked at, column by column.
+    piece_queues: Vec<&'a str>,
+    piece_kinds: Vec<&'a str>,
+    ranks: Vec<i32>,
+    run_at: Vec<i64>,
+    to: Vec<i32>,
+}
+
+impl<'a> ClaimParams<'a> {
+    pub(super) fn new(worker: &'a str, wanted: &'a Wanted, sight: &'a Sight) -> Self {
+        let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
+        let mut params = Self {
+            worker,
+            limit,
+            queues: wanted.queues.iter().map(AsRef::as_ref).collect(),
+            kinds: wanted.kinds.iter().map(AsRef::as_ref).collect(),
+            rooms: vec![limit; wanted.queues.len()],
+            controlled: false,
+            piece_queues: Vec::new(),
+            piece_kinds: Vec::new(),
+            ranks: Vec::new(),
+            run_at: Vec::new(),
+            to: Vec::new(),
+        };
+        for (queue, kind, look) in &sight.lanes {
+            for Piece { rank, run_at, to } in &look.pieces {
+                params.piece_queues.push(queue.as_str());
+                params.piece_kinds.push(kind.as_str());
+                params.ranks.push(*rank);
+                params.run_at.push(*run_at);
+                params.to.push(*to);
+            }
+        }
+        params
+    }
+
+    /// Whether the statement for one lane will do.
+    pub(super) fn is_one(&self) -> bool {
+        self.queues.len() == 1 && self.kinds.len() == 1
+    }
+
+    /// For the statement for one lane, or else for several.
+    pub(super) fn params(&self) -> Vec<Param<'_>> {
+        match (self.queues.first(), self.kinds.first()) {
+            (Some(queue), Some(kind)) if self.is_one() => {
+                vec![&self.worker, &self.limit, queue, kind, &self.ranks, &self.run_at, &self.to]
+            }
+            _ => self.many(),
+        }
+    }
+
+    fn many(&self) -> Vec<Param<'_>> {
+        vec![
+            &self.worker,
+            &self.limit,
+            &self.queues,
+            &self.kinds,
+            &self.rooms,
+            &self.controlled,
+            &self.piece_queues,
+            &self.piece_kinds,
+            &self.ranks,
+            &self.run_at,
+            &self.to,
+        ]
+    }
+}
+
+pub(super) fn queue_state(row: Reader<'_>) -> Result<QueueState, StoreError> {
+    let limit = |at| row.get::<Option<i64>>(at)?.map(u32::try_from).transpose().map_err(|_| row.bad());
+    let mut state = QueueState::new(row.text(0)?);
+    state.paused = row.get(1)?;
+    state.max_running = limit(2)?;
+    state.max_per_second = limit(3)?;
+    Ok(state)
+}
