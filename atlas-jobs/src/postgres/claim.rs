@@ -30,7 +30,8 @@ impl ClaimSql {
     pub(super) fn new() -> Self {
         let rest = include_str!("sql/claim_rest.sql");
         let read = format!(
-            "SELECT {JOB}, {CLAIMED}, j.payload, NULL::text FROM taken t JOIN atlas_jobs_job j ON j.id = t.id, worker"
+            "SELECT {JOB}, {CLAIMED}, j.payload, NULL::text FROM taken t, worker,
+               LATERAL (SELECT * FROM atlas_jobs_job WHERE id = t.id LIMIT 1) j"
         );
         Self {
             one: format!("{}{rest}{read}", include_str!("sql/claim_one.sql")),

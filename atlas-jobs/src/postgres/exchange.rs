@@ -24,11 +24,11 @@ use tokio_postgres::{Row, Statement};
 const OPERATION: &str = "exchange";
 const BEAT: &str = include_str!("sql/beat.sql");
 const COMPLETE: &str = include_str!("sql/complete.sql");
-const HELD: &str = "SELECT l.id, l.cancel FROM unnest($1::uuid[], $2::int8[]) AS held (id, epoch)
- JOIN atlas_jobs_lease l ON l.id = held.id AND l.epoch = held.epoch";
+const HELD: &str = "SELECT l.id, l.cancel FROM unnest($1::uuid[], $2::int8[]) AS held (id, epoch),
+ LATERAL (SELECT id, cancel FROM atlas_jobs_lease WHERE id = held.id AND epoch = held.epoch LIMIT 1) l";
 const PROGRESS: &str = "UPDATE atlas_jobs_lease l SET progress = held.progress
  FROM unnest($1::uuid[], $2::int8[], $3::text[]) AS held (id, epoch, progress)
- WHERE l.id = held.id AND l.epoch = held.epoch
+ WHERE l.id = ANY($1::uuid[]) AND l.id = held.id AND l.epoch = held.epoch
    AND EXISTS (SELECT FROM atlas_jobs_worker WHERE name = $4 AND xact = pg_current_xact_id())";
 
 /// An exchange as the statements take it.
@@ -138,7 +138,19 @@ impl Db {
             };
             let controlled: bool = Reader::new(beat, OPERATION).get(2)?;
             let session = Session::new(&client, OPERATION);
-            let mut exchanged = self.answer(session, &request, sight.as_ref(), &said).await?;
+            let (mut exchanged, open) = self.answer(session, &request, sight.as_ref(), &said).await?;
+            if !open.is_empty() {
+                // Somebody asked the job to stop in that very moment: its row changed while it was being ended. Now it is locked.
+                let transaction = self.begin(&mut client, OPERATION).await?;
+                let session = Session::new(&transaction, OPERATION);
+                let ids: Vec<JobId> = open.iter().map(|at| request.acks[*at].job).collect();
+                let mut locked = self.lock(session, &ids).await?;
+                for at in open {
+                    exchanged.acks[at] = self.acknowledge(&mut locked, &request.acks[at], &request.worker)?;
+                }
+                locked.finish(session).await?;
+                transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
+            }
             if controlled && let Some(claim) = &request.claim {
                 // Somebody controls one of the queues since the last time: this claim goes the careful way, and the next ones at once.
                 self.note_controlled(&claim.queues);
@@ -213,14 +225,15 @@ impl Db {
         Ok(said)
     }
 
-    /// The answers of a usual exchange. Outcomes that found no lease are too late: a look at their jobs tells why.
+    /// The answers of a usual exchange, and which outcomes are still open. Those that found no lease are too late: a look at
+    /// their jobs tells why.
     async fn answer<C: Conn>(
         &self,
         session: Session<'_, C>,
         request: &Request,
         sight: Option<&Sight>,
         said: &Said,
-    ) -> Result<Exchanged, StoreError> {
+    ) -> Result<(Exchanged, Vec<usize>), StoreError> {
         let mut applied = applied(&said.completed)?;
         let (mut held, cancels) = (Vec::with_capacity(request.held.len()), cancels(&said.held)?);
         let late = request.acks.iter().filter(|ack| !applied.contains_key(&ack.job)).map(|ack| ack.job);
@@ -234,11 +247,19 @@ impl Db {
             let (loaded, _) = self.load(session, &ids).await?;
             jobs.extend(loaded.into_iter().map(|(id, before)| (id, before.record)));
         }
-        let mut acks = Vec::with_capacity(request.acks.len());
-        for ack in &request.acks {
+        let (mut acks, mut open) = (Vec::with_capacity(request.acks.len()), Vec::new());
+        for (at, ack) in request.acks.iter().enumerate() {
             acks.push(match applied.remove(&ack.job) {
                 Some(version) => AckOutcome::Applied { status: JobStatus::Completed, version },
-                None => late_ack(jobs.get(&ack.job), ack, self.capabilities().max_result_bytes),
+                None => {
+                    let job = jobs.get(&ack.job);
+                    let outcome = late_ack(job, ack, self.capabilities().max_result_bytes);
+                    let holds = job.is_some_and(|job| state::holds(job, ack.epoch).is_ok());
+                    if holds && matches!(outcome, AckOutcome::Lost { .. }) {
+                        open.push(at);
+                    }
+                    outcome
+                }
             });
         }
         for one in &request.held {
@@ -251,7 +272,7 @@ impl Db {
             Some(sight) => self.claimed(session, sight, &said.claimed).await?,
             None => Vec::new(),
         };
-        Ok(Exchanged { acks, held, claimed, reconciled: 0 })
+        Ok((Exchanged { acks, held, claimed, reconciled: 0 }, open))
     }
 
     /// The careful way: statement by statement, with decisions in between.

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Transactions that add jobs may take so long, in milliseconds, and their jobs are still found at once.
-const MARGIN: i64 = 2000;
+const MARGIN: i64 = 500;
 /// The whole queue is walked at most once in so many times of what it costs.
 const SELDOM: u32 = 20;
 /// And at least this often.

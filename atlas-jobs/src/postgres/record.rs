@@ -31,9 +31,9 @@ pub(super) const CLAIMED: &str = "1::int2, t.version::int8, t.epoch, t.attempt, 
      least(greatest(worker.seen_at, t.updated_at) + worker.lease_ms, 253402300799999), NULL::text, NULL::text, t.error";
 /// How many [`JOB`] and [`STATE`] have.
 pub(super) const WIDTH: usize = 25;
-/// Where they come from.
+/// Where they come from. The limit keeps the planner from looking at all states first.
 pub(super) const FROM: &str = "atlas_jobs_job j \
-     CROSS JOIN LATERAL (SELECT * FROM atlas_jobs_state WHERE id = j.id) s \
+     CROSS JOIN LATERAL (SELECT * FROM atlas_jobs_state WHERE id = j.id LIMIT 1) s \
      LEFT JOIN atlas_jobs_worker w ON w.no = s.worker";
 
 /// What few jobs have.

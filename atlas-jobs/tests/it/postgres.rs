@@ -276,11 +276,11 @@ testkit::with_postgres! {
         for beat in 1..=3 {
             assert_eq!(here.exchange(exchange("w", beat, 1)).await.unwrap().claimed.len(), 1);
         }
-        for priority in [3, -3, 9] {
+        for (beat, priority) in [(10, 3), (11, -3), (12, 9)] {
             let job = new_job(spec(7).with_priority(priority));
             let id = job.id();
             there.enqueue(vec![job], now()).await.unwrap();
-            let first = here.exchange(exchange("w", 10 + u64::from(priority.unsigned_abs()), 1)).await.unwrap();
+            let first = here.exchange(exchange("w", beat, 1)).await.unwrap();
             assert_eq!(first.claimed[0].id == id, priority > 0, "{priority}");
         }
         // As if its transaction had taken an hour.

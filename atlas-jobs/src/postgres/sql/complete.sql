@@ -3,9 +3,13 @@ WITH worker AS MATERIALIZED (
   SELECT no, seen_at, json_build_object('kind', 'worker', 'id', name)::text AS actor
   FROM atlas_jobs_worker WHERE name = $1 AND xact = pg_current_xact_id()
 ), ended AS (
+  -- Each looked up by its key, whatever the planner believes of the size of a table that was analysed while it was empty.
   DELETE FROM atlas_jobs_lease l
-  USING unnest($2::uuid[], $3::int8[], $4::text[]) AS ack (id, epoch, result), worker
-  WHERE l.id = ack.id AND l.epoch = ack.epoch
+  USING (
+    SELECT ack.result, (SELECT held.ctid FROM atlas_jobs_lease held WHERE held.id = ack.id AND held.epoch = ack.epoch) AS place
+    FROM unnest($2::uuid[], $3::int8[], $4::text[]) AS ack (id, epoch, result) OFFSET 0
+  ) ack, worker
+  WHERE l.ctid = ack.place
   RETURNING l.id, l.version + 1 AS version, l.epoch, l.started_at,
     greatest(worker.seen_at, l.updated_at, l.started_at) AS finished_at, l.worker,
     l.worker = worker.no AS end_here, l.grp, l.attempt, l.follows,
@@ -31,7 +35,8 @@ WITH worker AS MATERIALIZED (
     actor, correlation_id)
   SELECT e.id, e.version, follow.key, e.finished_at, follow.value::text, e.epoch, e.finished_at, e.attempt, 1, 2,
     '"completed"', worker.actor, j.correlation_id
-  FROM ended e JOIN atlas_jobs_job j ON j.id = e.id, worker, json_each(j.follow::json) follow
+  FROM ended e, worker, LATERAL (SELECT follow, correlation_id FROM atlas_jobs_job WHERE id = e.id LIMIT 1) j,
+    json_each(j.follow::json) follow
   WHERE e.follows
   ON CONFLICT (job, version, topic) DO UPDATE SET tries = 0, visible_at = excluded.visible_at,
     fields = excluded.fields, epoch = excluded.epoch, at = excluded.at, attempt = excluded.attempt,

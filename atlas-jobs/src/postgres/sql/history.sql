@@ -4,7 +4,7 @@ WITH job AS (
     s.version, s.epoch, s.attempt, s.started_at, s.finished_at, s.claim_here, s.end_here,
     json_build_object('kind', 'worker', 'id', w.name)::text AS worker
   FROM atlas_jobs_job j
-  CROSS JOIN LATERAL (SELECT * FROM atlas_jobs_state WHERE id = j.id) s
+  CROSS JOIN LATERAL (SELECT * FROM atlas_jobs_state WHERE id = j.id LIMIT 1) s
   LEFT JOIN atlas_jobs_worker w ON w.no = s.worker
   WHERE j.id = $1
 ), event AS (
