@@ -1,9 +1,10 @@
 //! Adding jobs, each once.
 
 use super::Db;
+use super::columns::Columns;
 use super::error::{BACKEND, corrupt};
-use super::groups::{Group, Names, names_of};
-use super::record::{FROM, JOB, More, Reader, STATE, follow, full, group_of};
+use super::groups::{Group, Names, group_in, names_of};
+use super::record::{FROM, JOB, Reader, STATE, full, group_of};
 use super::rows::{Write, uuids};
 use super::session::{Conn, Session};
 use crate::error::{Kind, StoreError};
@@ -12,7 +13,6 @@ use crate::spec::NewJob;
 use crate::state::{self, Applied, Reject};
 use crate::store::Enqueued;
 use atlas_schema::{AuditKind, JobId, JobRecord, Timestamp};
-use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
 /// The most jobs of one statement; a call with more is several.
@@ -129,7 +129,7 @@ impl Db {
         groups: &HashMap<Names, Group>,
         plain: bool,
     ) -> Result<(Timestamp, HashSet<JobId>), StoreError> {
-        let columns = Columns::of(new, groups, session.operation)?;
+        let columns = Columns::of(new.iter().map(|new| &new.applied), groups, session.operation)?;
         let run = |sql| columns.run(session, sql);
         let rows = if plain {
             match run(include_str!("sql/insert.sql")).await {
@@ -153,7 +153,7 @@ impl Db {
         groups: &HashMap<Names, Group>,
         now: Timestamp,
     ) -> Result<HashSet<JobId>, StoreError> {
-        let columns = Columns::of(moved, groups, session.operation)?;
+        let columns = Columns::of(moved.iter().map(|new| &new.applied), groups, session.operation)?;
         let created: Vec<i64> = moved.iter().map(|new| new.applied.record.created_at.as_millis()).collect();
         let rows = columns.import(session, &created).await?;
         let there: Result<HashSet<JobId>, _> =
@@ -282,14 +282,6 @@ impl Db {
     }
 }
 
-fn group_in<P>(
-    groups: &HashMap<Names, Group>,
-    record: &JobRecord<P>,
-    operation: &'static str,
-) -> Result<Group, StoreError> {
-    groups.get(&names_of(record)).copied().ok_or_else(|| corrupt(operation, "a queue has no number"))
-}
-
 /// The first field in which two jobs are not the same work.
 fn difference(old: &JobRecord, new: &JobRecord) -> Option<&'static str> {
     let fields = [
@@ -305,116 +297,4 @@ fn difference(old: &JobRecord, new: &JobRecord) -> Option<&'static str> {
 fn too_late(applied: &Applied, now: Timestamp) -> Option<Reject> {
     let born = applied.event.kind == AuditKind::Enqueued;
     born.then(|| state::enqueue(applied.record.clone().map_payload(|_| ()), now, applied.event.actor.clone()).err())?
-}
-
-/// The columns of new jobs.
-#[derive(Default)]
-struct Columns<'a> {
-    ids: Vec<JobId>,
-    groups: Vec<i32>,
-    lanes: Vec<i32>,
-    attempts: Vec<i16>,
-    priorities: Vec<i16>,
-    schemas: Vec<&'static str>,
-    correlations: Vec<&'a str>,
-    tenants: Vec<&'a str>,
-    external: Vec<Option<&'a str>>,
-    keys: Vec<Option<&'a str>>,
-    parents: Vec<Option<JobId>>,
-    follows: Vec<Option<String>>,
-    more: Vec<Option<String>>,
-    run_at: Vec<i64>,
-    deadlines: Vec<Option<i64>>,
-    payloads: Vec<String>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(new: &[&'a Candidate], groups: &HashMap<Names, Group>, operation: &'static str) -> Result<Self, StoreError> {
-        let mut columns = Self::default();
-        let text = |value: Result<String, serde_json::Error>| {
-            value.map_err(|error| StoreError::new(Kind::Internal, BACKEND, operation).with_source(error))
-        };
-        for Candidate { applied, .. } in new {
-            let record = &applied.record;
-            let group = group_in(groups, record, operation)?;
-            columns.ids.push(record.id);
-            columns.groups.push(group.no);
-            columns.lanes.push(group.lane);
-            columns.attempts.push(i16::try_from(record.max_attempts).unwrap_or(i16::MAX));
-            columns.priorities.push(record.priority);
-            columns.schemas.push(record.schema_version.as_str());
-            columns.correlations.push(record.correlation_id.as_str());
-            columns.tenants.push(record.tenant.as_str());
-            columns.external.push(record.external_id.as_ref().map(AsRef::as_ref));
-            columns.keys.push(record.idempotency_key.as_ref().map(AsRef::as_ref));
-            columns.parents.push(record.parent);
-            columns.follows.push(follow(record).map(|follow: Value| follow.to_string()));
-            let more = More::of(record, &applied.event.actor);
-            columns.more.push(more.map(|more| text(serde_json::to_string(&more))).transpose()?);
-            columns.run_at.push(record.run_at.as_millis());
-            columns.deadlines.push(record.deadline.map(Timestamp::as_millis));
-            columns.payloads.push(text(serde_json::to_string(&record.payload))?);
-        }
-        Ok(columns)
-    }
-
-    async fn run<C: Conn>(
-        &self,
-        session: Session<'_, C>,
-        sql: &'static str,
-    ) -> Result<Vec<tokio_postgres::Row>, StoreError> {
-        let ids = uuids(&self.ids);
-        let parents: Vec<_> = self.parents.iter().map(|parent| parent.as_ref().map(JobId::as_uuid)).collect();
-        let params: [super::session::Param<'_>; 16] = [
-            &ids,
-            &self.groups,
-            &self.lanes,
-            &self.attempts,
-            &self.priorities,
-            &self.schemas,
-            &self.correlations,
-            &self.tenants,
-            &self.external,
-            &self.keys,
-            &parents,
-            &self.follows,
-            &self.more,
-            &self.run_at,
-            &self.deadlines,
-            &self.payloads,
-        ];
-        session.rows(sql, &params).await
-    }
-
-    /// The job rows of records from elsewhere, with their own times; those whose keys are free.
-    async fn import<C: Conn>(
-        &self,
-        session: Session<'_, C>,
-        created: &[i64],
-    ) -> Result<Vec<tokio_postgres::Row>, StoreError> {
-        let ids = uuids(&self.ids);
-        let parents: Vec<_> = self.parents.iter().map(|parent| parent.as_ref().map(JobId::as_uuid)).collect();
-        let sql = "INSERT INTO atlas_jobs_job (id, grp, max_attempts, priority, schema_version, correlation_id, tenant,
-              external_id, idempotency_key, parent, follow, more, payload, created_at)
-            SELECT * FROM unnest($1::uuid[], $2::int4[], $3::int2[], $4::int2[], $5::text[], $6::text[], $7::text[],
-              $8::text[], $9::text[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::int8[])
-            ON CONFLICT DO NOTHING RETURNING id";
-        let params: [super::session::Param<'_>; 14] = [
-            &ids,
-            &self.groups,
-            &self.attempts,
-            &self.priorities,
-            &self.schemas,
-            &self.correlations,
-            &self.tenants,
-            &self.external,
-            &self.keys,
-            &parents,
-            &self.follows,
-            &self.more,
-            &self.payloads,
-            &created,
-        ];
-        session.rows(sql, &params).await
-    }
 }

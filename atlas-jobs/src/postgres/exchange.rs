@@ -5,9 +5,10 @@
 //! another, and the state machine decides in between.
 
 use super::Db;
-use super::claim::{ClaimParams, PROMOTE, PROMOTED, Sight, Wanted, wanted};
+use super::claim::{ClaimParams, PROMOTE, PROMOTED, Sight};
 use super::error::{BACKEND, failed};
 use super::record::{Reader, int};
+use super::request::{News, Request, Results};
 use super::rows::uuids;
 use super::session::{BEGIN, Conn, Param, Session};
 use super::transition::Locked;
@@ -15,7 +16,7 @@ use crate::error::{Kind, StoreError};
 use crate::kernel::unfit;
 use crate::state::{self, Command, Reject};
 use crate::store::{Ack, AckAction, AckOutcome, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE};
-use atlas_schema::{Actor, CancelRequest, JobId, JobRecord, JobStatus, Progress, Timestamp, WorkerId};
+use atlas_schema::{Actor, CancelRequest, JobId, JobRecord, JobStatus, WorkerId};
 use deadpool_postgres::Client;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -30,92 +31,6 @@ const PROGRESS: &str = "UPDATE atlas_jobs_lease l SET progress = held.progress
  FROM unnest($1::uuid[], $2::int8[], $3::text[]) AS held (id, epoch, progress)
  WHERE l.id = ANY($1::uuid[]) AND l.id = held.id AND l.epoch = held.epoch
    AND EXISTS (SELECT FROM atlas_jobs_worker WHERE name = $4 AND xact = pg_current_xact_id())";
-
-/// An exchange as the statements take it.
-struct Request {
-    worker: WorkerId,
-    beat: i64,
-    lease_ms: i64,
-    acks: Vec<Ack>,
-    held: Vec<Held>,
-    reconcile: bool,
-    claim: Option<Wanted>,
-    results: Results,
-    progress: News,
-}
-
-/// The plain outcomes, in order of ids.
-#[derive(Default)]
-struct Results {
-    ids: Vec<JobId>,
-    epochs: Vec<i64>,
-    values: Vec<String>,
-}
-
-/// News of the progress of held jobs.
-#[derive(Default)]
-struct News {
-    ids: Vec<JobId>,
-    epochs: Vec<i64>,
-    values: Vec<String>,
-}
-
-impl Request {
-    fn new(exchange: Exchange, max_result: usize) -> Result<Self, StoreError> {
-        let Exchange { worker, beat, lease, acks, held, reconcile, claim, .. } = exchange;
-        let claim = wanted(claim)?;
-        if lease < Duration::from_millis(1) {
-            let rule = "a lease must last at least one millisecond";
-            return Err(StoreError::new(Kind::InvalidInput, BACKEND, OPERATION).with_source(rule));
-        }
-        // A longer lease than all of time would overflow, and every job of the worker would be unreadable.
-        let most = Timestamp::MAX.as_millis();
-        let lease_ms = i64::try_from(lease.as_millis()).map_or(most, |lease| lease.min(most));
-        let internal =
-            |error: serde_json::Error| StoreError::new(Kind::Internal, BACKEND, OPERATION).with_source(error);
-        let mut seen = HashSet::with_capacity(acks.len());
-        let mut plain = Vec::with_capacity(acks.len());
-        for ack in &acks {
-            if let AckAction::Complete { result } = &ack.action
-                && seen.insert(ack.job)
-                && unfit(result, "the result", max_result).is_none()
-            {
-                plain.push((ack.job, int(ack.epoch), serde_json::to_string(result).map_err(internal)?));
-            }
-        }
-        // Two that hand in the same jobs lock them in the same order.
-        plain.sort_unstable_by_key(|(id, ..)| *id);
-        let mut results = Results::default();
-        for (id, epoch, value) in plain {
-            results.ids.push(id);
-            results.epochs.push(epoch);
-            results.values.push(value);
-        }
-        let mut progress = News::default();
-        for held in &held {
-            // A note that is too long costs the note, not the lease.
-            if let Some(news) = held.progress.as_ref().filter(|news| fits(news)) {
-                progress.ids.push(held.job);
-                progress.epochs.push(int(held.epoch));
-                progress.values.push(serde_json::to_string(news).map_err(internal)?);
-            }
-        }
-        Ok(Self { worker, beat: int(beat), lease_ms, acks, held, reconcile, claim, results, progress })
-    }
-
-    /// Whether nothing needs a decision of ours.
-    fn is_usual(&self) -> bool {
-        !self.reconcile && self.acks.iter().all(|ack| matches!(ack.action, AckAction::Complete { .. }))
-    }
-
-    fn known(&self) -> HashSet<JobId> {
-        self.acks.iter().map(|ack| ack.job).chain(self.held.iter().map(|held| held.job)).collect()
-    }
-}
-
-fn fits(progress: &Progress) -> bool {
-    progress.note.as_ref().is_none_or(|note| state::at_most(note, "", 0, state::MAX_REASON_CHARS).is_ok())
-}
 
 /// What the statements said.
 #[derive(Default)]
@@ -249,18 +164,17 @@ impl Db {
         }
         let (mut acks, mut open) = (Vec::with_capacity(request.acks.len()), Vec::new());
         for (at, ack) in request.acks.iter().enumerate() {
-            acks.push(match applied.remove(&ack.job) {
-                Some(version) => AckOutcome::Applied { status: JobStatus::Completed, version },
-                None => {
-                    let job = jobs.get(&ack.job);
-                    let outcome = late_ack(job, ack, self.capabilities().max_result_bytes);
-                    let holds = job.is_some_and(|job| state::holds(job, ack.epoch).is_ok());
-                    if holds && matches!(outcome, AckOutcome::Lost { .. }) {
-                        open.push(at);
-                    }
-                    outcome
-                }
-            });
+            if let Some(version) = applied.remove(&ack.job) {
+                acks.push(AckOutcome::Applied { status: JobStatus::Completed, version });
+                continue;
+            }
+            let job = jobs.get(&ack.job);
+            let outcome = late_ack(job, ack, self.capabilities().max_result_bytes);
+            let holds = job.is_some_and(|job| state::holds(job, ack.epoch).is_ok());
+            if holds && matches!(outcome, AckOutcome::Lost { .. }) {
+                open.push(at);
+            }
+            acks.push(outcome);
         }
         for one in &request.held {
             held.push(match cancels.get(&one.job) {

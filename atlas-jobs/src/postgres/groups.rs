@@ -51,6 +51,15 @@ pub(super) fn names_of<P>(record: &JobRecord<P>) -> Names {
     (record.queue.clone(), record.kind.clone(), record.tenant.clone())
 }
 
+/// The group of a record among those that were found.
+pub(super) fn group_in<P>(
+    groups: &HashMap<Names, Group>,
+    record: &JobRecord<P>,
+    operation: &'static str,
+) -> Result<Group, StoreError> {
+    groups.get(&names_of(record)).copied().ok_or_else(|| corrupt(operation, "a queue has no number"))
+}
+
 impl Groups {
     /// The names of these groups.
     pub(super) async fn names<C: Conn>(

@@ -6,6 +6,7 @@
 
 mod claim;
 mod coalesce;
+mod columns;
 mod enqueue;
 mod error;
 mod exchange;
@@ -16,6 +17,7 @@ mod listen;
 mod outbox;
 mod read;
 mod record;
+mod request;
 mod rows;
 mod schema;
 mod session;

@@ -1,0 +1,100 @@
+//! An exchange as the statements take it: plain outcomes and progress apart, column by column.
+
+use super::claim::{Wanted, wanted};
+use super::error::BACKEND;
+use super::record::int;
+use crate::error::{Kind, StoreError};
+use crate::kernel::unfit;
+use crate::state;
+use crate::store::{Ack, AckAction, Exchange, Held};
+use atlas_schema::{JobId, Progress, Timestamp, WorkerId};
+use std::collections::HashSet;
+use std::time::Duration;
+
+const OPERATION: &str = "exchange";
+
+/// An exchange as the statements take it.
+pub(super) struct Request {
+    pub(super) worker: WorkerId,
+    pub(super) beat: i64,
+    pub(super) lease_ms: i64,
+    pub(super) acks: Vec<Ack>,
+    pub(super) held: Vec<Held>,
+    pub(super) reconcile: bool,
+    pub(super) claim: Option<Wanted>,
+    pub(super) results: Results,
+    pub(super) progress: News,
+}
+
+/// The plain outcomes, in order of ids.
+#[derive(Default)]
+pub(super) struct Results {
+    pub(super) ids: Vec<JobId>,
+    pub(super) epochs: Vec<i64>,
+    pub(super) values: Vec<String>,
+}
+
+/// News of the progress of held jobs.
+#[derive(Default)]
+pub(super) struct News {
+    pub(super) ids: Vec<JobId>,
+    pub(super) epochs: Vec<i64>,
+    pub(super) values: Vec<String>,
+}
+
+impl Request {
+    pub(super) fn new(exchange: Exchange, max_result: usize) -> Result<Self, StoreError> {
+        let Exchange { worker, beat, lease, acks, held, reconcile, claim, .. } = exchange;
+        let claim = wanted(claim)?;
+        if lease < Duration::from_millis(1) {
+            let rule = "a lease must last at least one millisecond";
+            return Err(StoreError::new(Kind::InvalidInput, BACKEND, OPERATION).with_source(rule));
+        }
+        // A longer lease than all of time would overflow, and every job of the worker would be unreadable.
+        let most = Timestamp::MAX.as_millis();
+        let lease_ms = i64::try_from(lease.as_millis()).map_or(most, |lease| lease.min(most));
+        let internal =
+            |error: serde_json::Error| StoreError::new(Kind::Internal, BACKEND, OPERATION).with_source(error);
+        let mut seen = HashSet::with_capacity(acks.len());
+        let mut plain = Vec::with_capacity(acks.len());
+        for ack in &acks {
+            if let AckAction::Complete { result } = &ack.action
+                && seen.insert(ack.job)
+                && unfit(result, "the result", max_result).is_none()
+            {
+                plain.push((ack.job, int(ack.epoch), serde_json::to_string(result).map_err(internal)?));
+            }
+        }
+        // Two that hand in the same jobs lock them in the same order.
+        plain.sort_unstable_by_key(|(id, ..)| *id);
+        let mut results = Results::default();
+        for (id, epoch, value) in plain {
+            results.ids.push(id);
+            results.epochs.push(epoch);
+            results.values.push(value);
+        }
+        let mut progress = News::default();
+        for held in &held {
+            // A note that is too long costs the note, not the lease.
+            if let Some(news) = held.progress.as_ref().filter(|news| fits(news)) {
+                progress.ids.push(held.job);
+                progress.epochs.push(int(held.epoch));
+                progress.values.push(serde_json::to_string(news).map_err(internal)?);
+            }
+        }
+        Ok(Self { worker, beat: int(beat), lease_ms, acks, held, reconcile, claim, results, progress })
+    }
+
+    /// Whether nothing needs a decision of ours.
+    pub(super) fn is_usual(&self) -> bool {
+        !self.reconcile && self.acks.iter().all(|ack| matches!(ack.action, AckAction::Complete { .. }))
+    }
+
+    pub(super) fn known(&self) -> HashSet<JobId> {
+        self.acks.iter().map(|ack| ack.job).chain(self.held.iter().map(|held| held.job)).collect()
+    }
+}
+
+fn fits(progress: &Progress) -> bool {
+    progress.note.as_ref().is_none_or(|note| state::at_most(note, "", 0, state::MAX_REASON_CHARS).is_ok())
+}
