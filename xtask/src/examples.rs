@@ -10,6 +10,10 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+use testkit::postgres::Server;
+
+/// Examples of a host whose data is in PostgreSQL.
+const NEEDS_POSTGRES: &[&str] = &["jobs_postgres"];
 
 #[derive(Deserialize)]
 struct Message {
@@ -29,11 +33,22 @@ pub(crate) fn run_all() -> Result<()> {
     }
     std::fs::create_dir_all(&scratch)?;
     let built = built()?;
+    // One server for those that need one; it ends with this step.
+    let server = crate::servers::postgres_for_all();
+    let database = std::env::var(testkit::postgres::VARIABLE).ok().or_else(|| server.as_ref().map(Server::url));
     for name in wanted {
+        if database.is_none() && NEEDS_POSTGRES.contains(&name) {
+            eprintln!("   !! the example `{name}` is left out: it needs PostgreSQL, or ATLAS_TEST_POSTGRES");
+            continue;
+        }
         let Some((_, program)) = built.iter().find(|(built, _)| built == name) else {
             bail!("the example `{name}` was not built");
         };
-        run(Command::new(program).args(arguments(name, &scratch)).current_dir(&scratch))
+        let mut example = Command::new(program);
+        if let Some(database) = &database {
+            example.env("ATLAS_EXAMPLE_POSTGRES", database);
+        }
+        run(example.args(arguments(name, &scratch)).current_dir(&scratch))
             .with_context(|| format!("example `{name}`"))?;
     }
     Ok(())

@@ -119,6 +119,15 @@ impl JobManager {
         self.clock.now()
     }
 
+    /// The job that [`enqueue`](Self::enqueue) would hand to the store, for ways in that a store has of its own: one into a
+    /// transaction of the host's, for instance. Nothing is written, and each call gives another job unless the spec
+    /// names its id.
+    #[must_use]
+    pub fn prepare(&self, spec: JobSpec) -> NewJob {
+        let id = self.random.job_id(self.clock.now().wall);
+        NewJob::new(spec, self.store.stage(), id, self.random.correlation_id()).with_actor(self.actor.clone())
+    }
+
     /// Adds one job.
     ///
     /// # Errors
@@ -142,13 +151,8 @@ impl JobManager {
         specs: Vec<JobSpec>,
         actor: &Actor,
     ) -> Result<Vec<Result<Accepted, ManagerError>>, ManagerError> {
-        let now = self.clock.now();
-        let stage = self.store.stage();
-        let complete = |spec| {
-            let job = NewJob::new(spec, stage, self.random.job_id(now.wall), self.random.correlation_id());
-            job.with_actor(actor.clone())
-        };
-        let answers = self.store.enqueue(specs.into_iter().map(complete).collect(), now).await?;
+        let jobs = specs.into_iter().map(|spec| self.prepare(spec).with_actor(actor.clone())).collect();
+        let answers = self.store.enqueue(jobs, self.clock.now()).await?;
         let accept = |answer| match answer {
             Enqueued::Created { id } => Ok(Accepted::Created(id)),
             Enqueued::Existing { id } => Ok(Accepted::Existing(id)),

@@ -14,7 +14,7 @@ use atlas_schema::WorkerId;
 
 impl PostgresJobs {
     /// Adds up to 1000 jobs within `transaction`, as [`enqueue`](crate::JobStore::enqueue) does: they are there, and can be
-    /// claimed, once the host commits. A key that another transaction is just taking is waited for. One of deadpool's
+    /// claimed, once the host commits. [`JobManager::prepare`](crate::JobManager::prepare) makes a job of a spec. A key that another transaction is just taking is waited for. One of deadpool's
     /// transactions is given as `&transaction`.
     ///
     /// # Errors

@@ -113,3 +113,15 @@ async fn a_canonical_document_of_each_status_is_stored_and_shown_again() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_prepared_job_is_nowhere_until_a_store_is_given_it_and_is_then_what_enqueue_would_have_added() {
+    let (jobs, clock) = manager();
+    let (first, second) = (jobs.prepare(spec()), jobs.prepare(spec()));
+    assert_ne!(first.id(), second.id());
+    let id = first.id();
+    assert_eq!(jobs.get(id).await.unwrap(), None);
+    jobs.store().enqueue(vec![first], clock.now()).await.unwrap();
+    let job = jobs.get(id).await.unwrap().unwrap();
+    assert_eq!((job.payload, job.stage), ("work".into(), Stage::Dev));
+}

@@ -12,6 +12,7 @@ mod cpu;
 mod drain;
 mod memory;
 mod peers;
+mod postgres;
 mod sqlite;
 
 /// How much is measured.
@@ -24,21 +25,32 @@ struct Scale {
 /// Slots of each worker.
 const SLOTS: usize = 16;
 
-fn main() -> Result<ExitCode> {
-    let number = |name: &str, preset: usize| match std::env::var(name) {
+/// What a variable says, or what is set in advance.
+fn number(name: &str, preset: usize) -> Result<usize> {
+    match std::env::var(name) {
         Ok(text) => text.parse().map_err(|_| anyhow::anyhow!("{name} must be a number")),
         Err(_) => Ok(preset),
-    };
+    }
+}
+
+fn main() -> Result<ExitCode> {
     let scale = Scale { rounds: number("ATLAS_BENCH_ROUNDS", 5)?, jobs: number("ATLAS_BENCH_JOBS", 5000)? };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let only = std::env::var("ATLAS_BENCH_PART").ok();
-    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    // `postgres` is all of its parts, `postgres/held` one of them.
+    let wanted = |part: &str| {
+        only.as_deref()
+            .is_none_or(|only| only == part || part.strip_prefix(only).is_some_and(|rest| rest.starts_with('/')))
+    };
     let mut rows: Vec<Row> = Vec::new();
     if wanted("memory") {
         rows.extend(memory::rows(&runtime, scale)?);
     }
     if wanted("sqlite") {
         rows.extend(sqlite::rows(&runtime, scale)?);
+    }
+    if wanted("postgres") || only.as_deref().is_some_and(|only| only.starts_with("postgres/")) {
+        rows.extend(postgres::rows(&runtime, scale, &wanted)?);
     }
     Ok(report(&rows))
 }

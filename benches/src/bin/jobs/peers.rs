@@ -32,6 +32,11 @@ impl Figures {
         let figure = self.0.iter().find(|figure| figure.name == name);
         figure.map(|figure| figure.value).with_context(|| format!("the peer gave no `{name}`"))
     }
+
+    /// All figures of one name.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = f64> {
+        self.0.iter().filter(move |figure| figure.name == name).map(|figure| figure.value)
+    }
 }
 
 /// Where a peer's program is; `None` if it was not built.
