@@ -14,6 +14,7 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub struct SilenceWatch {
     seen: HashMap<WorkerId, (u64, Duration)>,
+    latest: Duration,
 }
 
 impl SilenceWatch {
@@ -24,8 +25,11 @@ impl SilenceWatch {
 
     /// Whether `worker`, whose counter stands at `beat` now, has been silent for `lease`.
     ///
-    /// `now` is the steady time of this process and must not fall.
+    /// `now` is the steady time of this process. One that lies before an earlier call's counts as that one's: a sweep
+    /// may be delivered late, and its time must not make a beat seem older than when it was seen.
     pub fn is_silent(&mut self, worker: &WorkerId, beat: u64, lease: Duration, now: Duration) -> bool {
+        let now = now.max(self.latest);
+        self.latest = now;
         match self.seen.get_mut(worker) {
             Some((seen, since)) if *seen == beat => now.saturating_sub(*since) >= lease,
             Some(seen) => {

@@ -146,7 +146,7 @@ impl Loop<'_> {
         tokio::select! {
             biased;
             ended = slots.next() => Event::Ended(ended),
-            answer = pending_or(trip.as_mut()) => Event::Answer(answer),
+            answer = pending_or(trip.as_mut().map(|trip| &mut trip.call)) => Event::Answer(answer),
             swept = pending_or(sweep.as_mut()) => Event::Swept(swept),
             () = shutdown.cancelled(), if stopping.is_none() => Event::Shutdown,
             () = hint(wakeups), if stopping.is_none() => Event::Hint,
@@ -157,6 +157,11 @@ impl Loop<'_> {
     /// Whether no exchange is under way and none is put off.
     fn may_set_out(&self) -> bool {
         self.trip.is_none() && self.backoff.is_none()
+    }
+
+    /// Whether the exchange under way asks for jobs.
+    fn claims(&self) -> bool {
+        self.trip.as_ref().is_some_and(|trip| trip.claims)
     }
 
     /// The next moment at which something is due.
@@ -172,7 +177,7 @@ impl Loop<'_> {
             self.slots.next_overrun(),
             // These lead to calls of the store, of which each kind has one under way at a time.
             Some(self.next_heartbeat).filter(|_| calm && self.trip.is_none()),
-            Some(self.next_poll).filter(|_| calm && self.stopping.is_none()),
+            Some(self.next_poll).filter(|_| calm && self.stopping.is_none() && !self.claims()),
             Some(self.next_sweep).filter(|_| calm && self.sweep.is_none()),
         ];
         due.into_iter().flatten().min().unwrap_or_else(|| later(NEVER))
@@ -195,7 +200,9 @@ impl Loop<'_> {
             let action = outcome(End::TimedOut, running.stop, running.attempt, &self.worker.retry, random);
             self.hand_in(Ack { job, epoch, action }, true);
         }
-        if self.next_poll <= now {
+        // A claim under way is the poll: its answer sets the next one. Otherwise a store that answers more slowly than the
+        // polls come would be asked for ever, and nothing ever counted as drained.
+        if self.next_poll <= now && !self.claims() {
             self.hungry = true;
             self.poll_later();
         }

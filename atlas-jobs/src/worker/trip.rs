@@ -37,7 +37,11 @@ pub(super) struct Sent {
 
 pub(super) type Answer = (Sent, Result<Exchanged, StoreError>);
 /// An exchange under way. Slots start and end jobs beside it.
-pub(super) type Trip = Pin<Box<dyn Future<Output = Answer> + Send>>;
+pub(super) struct Trip {
+    /// It asks for jobs.
+    pub(super) claims: bool,
+    pub(super) call: Pin<Box<dyn Future<Output = Answer> + Send>>,
+}
 
 impl Loop<'_> {
     pub(super) fn hand_in(&mut self, ack: Ack, ran: bool) {
@@ -107,7 +111,7 @@ impl Loop<'_> {
         }
         let store = Arc::clone(&self.worker.store);
         let sent = Sent { acks, held, claim, at: Instant::now() };
-        Box::pin(async move { (sent, store.exchange(exchange).await) })
+        Trip { claims: claim > 0, call: Box::pin(async move { (sent, store.exchange(exchange).await) }) }
     }
 
     /// What the store answered.

@@ -62,6 +62,18 @@ async fn a_failure_that_waiting_does_not_mend_stops_the_worker_and_says_why() {
     assert_eq!(error.kind(), Kind::Full);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_drained_worker_ends_though_the_store_answers_more_slowly_than_the_polls_come() {
+    let slow = FaultPlan::none();
+    let slow = (1..1000)
+        .fold(slow, |plan, call| plan.with_fault(Operation::Exchange, call, Fault::Lag(Duration::from_millis(25))));
+    let began = tokio::time::Instant::now();
+    let ended = tokio::time::timeout(Duration::from_mins(1), over(1, slow)).await;
+    let (_, report) = ended.expect("it stops once all jobs are done");
+    assert_eq!(report.unwrap().completed, 30);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
 /// A reliable store with one job whose handler reports progress and then hangs, and a worker for it.
 async fn hanging() -> (FaultyStore, JobId, Worker) {
     let inner = MemoryJobs::new(Stage::Dev);
@@ -105,7 +117,8 @@ async fn a_shutdown_gives_up_a_store_that_is_down_soon_after_its_grace() {
     let began = tokio::time::Instant::now();
     shutdown.cancel();
     let WorkerError::Store(error) = running.await.unwrap().unwrap_err() else { panic!("a store error") };
-    assert_eq!(error.kind(), Kind::Unavailable);
+    // Which of the two a call meets is drawn anew, and how many calls there are depends on the worker's own jitter.
+    assert!(matches!(error.kind(), Kind::Unavailable | Kind::Busy), "{error}");
     // Two seconds of grace, one for last words, one to hand the job back.
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }

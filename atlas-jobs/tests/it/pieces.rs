@@ -55,6 +55,19 @@ fn silence_is_a_whole_lease_without_a_beat() {
 }
 
 #[test]
+fn a_sweep_that_is_delivered_late_ages_no_beat() {
+    let worker = WorkerId::new("w").unwrap();
+    let lease = Duration::from_secs(10);
+    let at = Duration::from_secs;
+    let mut watch = SilenceWatch::new();
+    assert!(!watch.is_silent(&worker, 1, lease, at(100)));
+    // Sent at 60, it overtook nothing and arrives after the one of 100: the beat it finds is of now.
+    assert!(!watch.is_silent(&worker, 2, lease, at(60)));
+    assert!(!watch.is_silent(&worker, 2, lease, at(101)), "seen a second ago at most, not forty");
+    assert!(watch.is_silent(&worker, 2, lease, at(110)));
+}
+
+#[test]
 fn a_seed_gives_the_same_bits_and_two_seeds_do_not() {
     let bits = |seed| Random::seeded(seed).bytes::<32>();
     assert_eq!(bits(5), bits(5));
