@@ -39,6 +39,7 @@
 mod clock;
 mod cursor;
 mod error;
+mod hidden;
 mod kernel;
 mod lease;
 mod maintenance;

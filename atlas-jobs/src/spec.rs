@@ -22,7 +22,7 @@ use std::time::Duration;
 /// assert_eq!(spec.kind.as_str(), "greet");
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct JobSpec {
     /// The key; default a fresh version 7 `UUID`.

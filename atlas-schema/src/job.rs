@@ -58,7 +58,7 @@ impl JobStatus {
 /// extending a lease and reporting progress are no transitions. `epoch` grows by one with every claim and never
 /// resets: it fences late workers. `attempt` counts claims since the job was enqueued or redriven, without those
 /// handed back unstarted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobRecord<P = Value> {
     /// The format of this record.
@@ -160,7 +160,7 @@ pub struct Lease {
 }
 
 /// Whom to tell when a job ends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Callback {
     /// An absolute `http` or `https` address; the egress policy decides whether it is dialled.
@@ -208,7 +208,7 @@ impl<P> JobRecord<P> {
 }
 
 /// Someone asked for a job to stop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CancelRequest {
     /// When.
@@ -221,7 +221,7 @@ pub struct CancelRequest {
 }
 
 /// Why an attempt failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobError {
     /// What sort of failure.
@@ -232,7 +232,7 @@ pub struct JobError {
 }
 
 /// How far a handler says it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Progress {
     /// Units done.

@@ -33,6 +33,7 @@ mod category;
 mod correlation;
 mod evidence;
 mod extraction;
+mod hidden;
 mod id;
 mod job;
 mod macros;
@@ -56,6 +57,7 @@ pub use evidence::{Evidence, Source, Span, Verified};
 pub use extraction::{
     ExtractionJob, ExtractionParams, ExtractionRequest, ExtractionType, LogEntry, LogLevel, ModelOverride,
 };
+pub use hidden::Hidden;
 pub use id::{ExternalId, IdempotencyKey, InvalidId, JobId, JobKind, QueueName, StrategyName, TenantId, WorkerId};
 pub use job::{Callback, CancelRequest, JobError, JobRecord, JobStatus, Lease, Progress};
 pub use money::{InvalidUsd, Usd};

@@ -13,7 +13,7 @@ const REDRIVABLE: [JobStatus; 3] = [JobStatus::Failed, JobStatus::Cancelled, Job
 const PAGE: usize = 500;
 
 /// Which jobs are sent round again, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedriveOptions {
     /// Which jobs. Without statuses it means all that failed, were cancelled or timed out; completed ones never match.

@@ -168,7 +168,7 @@ impl From<StoreError> for ScheduleError {
 }
 
 /// The payload of a job of kind `schedule`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Stored {
     pub(crate) name: String,
@@ -181,7 +181,7 @@ pub(crate) struct Stored {
 }
 
 /// The job of each time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Template {
     kind: JobKind,

@@ -11,6 +11,10 @@ pub(super) fn kind_of(error: &rusqlite::Error) -> Kind {
         // Not from SQLite itself: a column did not hold what this release writes there.
         return Kind::Corrupt;
     };
+    if error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) {
+        // The file that connections share beside the log could not grow: SQLite calls it an I/O error, whatever the reason.
+        return Kind::Full;
+    }
     match code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Kind::Busy,
         ErrorCode::DiskFull => Kind::Full,

@@ -3,6 +3,7 @@
 //! One thread writes and commits calls in groups; others read beside it. Several processes on one machine may
 //! open one file; jobs that one enqueues are noticed by the workers of another within milliseconds. What a call means is in the kernel, which the memory store shares; this module keeps rows.
 
+mod draft;
 mod error;
 mod leased;
 mod read;
@@ -151,7 +152,8 @@ impl SqliteJobs {
     /// [`Kind::Unavailable`] if its folder is not there or it can't be opened, [`Kind::PermissionDenied`],
     /// [`Kind::ReadOnly`], [`Kind::Busy`] if another process holds it for longer than the busy timeout,
     /// [`Kind::Corrupt`] if it is no SQLite file or damaged, [`Kind::NewerVersion`], [`Kind::WrongStage`],
-    /// [`Kind::Full`], [`Kind::InvalidInput`] for an impossible option. Nothing is changed then.
+    /// [`Kind::Full`], [`Kind::InvalidInput`] for an impossible option. Nothing is changed then, and a file that was not
+    /// there is not left behind.
     pub async fn open_with(options: SqliteOptions) -> Result<Self, StoreError> {
         // Opening waits for disks and other processes: not on the runtime's threads.
         let opened = tokio::task::spawn_blocking(move || Self::open_blocking(&options)).await;
@@ -161,6 +163,11 @@ impl SqliteJobs {
     fn open_blocking(options: &SqliteOptions) -> Result<Self, StoreError> {
         if !(1..=64).contains(&options.readers) {
             let rule = "the number of readers must be 1 to 64";
+            return Err(StoreError::new(Kind::InvalidInput, BACKEND, "open").with_source(rule));
+        }
+        // These names mean another thing to SQLite, which no second connection could share.
+        if options.path.as_os_str().is_empty() || options.path.as_os_str() == ":memory:" {
+            let rule = "name a file; for jobs in memory there is `MemoryJobs`";
             return Err(StoreError::new(Kind::InvalidInput, BACKEND, "open").with_source(rule));
         }
         let (alive, threads) = watch::channel(());
@@ -202,6 +209,14 @@ fn connect(options: &SqliteOptions, flags: OpenFlags) -> Result<Connection, Stor
 }
 
 fn writing(options: &SqliteOptions) -> Result<Connection, StoreError> {
+    // A file that can't be made whole is not made at all.
+    if std::fs::metadata(&options.path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        draft::make(options)?;
+    }
+    write_to(options)
+}
+
+fn write_to(options: &SqliteOptions) -> Result<Connection, StoreError> {
     let conn = connect(options, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     let pragma = |name: &str, value: &str| conn.pragma_update(None, name, value).map_err(|error| failed("open", error));
     write_ahead(&conn, options.busy_timeout).map_err(|error| failed("open", error))?;

@@ -40,7 +40,7 @@ pub const MAX_REASON_CHARS: usize = 1000;
 pub const MAX_ATTEMPTS: u32 = 1000;
 
 /// What is to happen to a job.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Command {
     /// A worker takes it: a new epoch and an attempt.

@@ -17,7 +17,7 @@ pub struct CommandRequest {
 }
 
 /// What is to happen to a job.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum JobCommand {
     /// See [`Command::Cancel`].

@@ -82,7 +82,7 @@ pub struct Ack {
 }
 
 /// What became of an attempt.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum AckAction {
     /// It has a result.

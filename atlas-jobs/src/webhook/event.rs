@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The body of a webhook, in the form the specification recommends, plus the version of this form.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct WebhookEvent {
     /// What happened, such as `job.completed`.
@@ -31,7 +31,7 @@ impl WebhookEvent {
 }
 
 /// The data of an event of type `job.completed`, `job.failed`, `job.cancelled` or `job.timed_out`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct JobEvent {

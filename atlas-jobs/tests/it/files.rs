@@ -198,6 +198,34 @@ async fn a_full_disk_loses_nothing_and_halves_nothing() {
 }
 
 #[tokio::test]
+async fn a_new_file_that_the_disk_has_no_room_for_is_not_left_behind() {
+    let folder = folder();
+    // From too little for the first table to just enough for all.
+    let mut opened = 0;
+    for pages in 1..100 {
+        let path = folder.path().join(format!("{pages}.db"));
+        match SqliteJobs::open_with(SqliteOptions::new(&path, Stage::Dev).with_max_pages(Some(pages))).await {
+            Ok(store) => {
+                store.close().await;
+                std::fs::remove_file(&path).unwrap();
+                opened += 1;
+            }
+            Err(error) => assert_eq!(error.kind(), Kind::Full, "{pages} pages"),
+        }
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.is_empty(), "{pages} pages: {left:?}");
+    }
+    assert!((1..99).contains(&opened), "some sizes suffice, some do not: {opened}");
+}
+
+#[tokio::test]
+async fn names_that_sqlite_takes_for_no_file_are_refused() {
+    for name in ["", ":memory:"] {
+        assert_eq!(kind_of(Path::new(name)).await, Kind::InvalidInput);
+    }
+}
+
+#[tokio::test]
 async fn a_call_whose_future_is_dropped_is_whole_or_not_at_all() {
     let folder = folder();
     let store: Arc<dyn JobStore> = Arc::new(open(&folder.path().join("jobs.db")).await.unwrap());

@@ -7,12 +7,14 @@ mod batch;
 mod commits;
 mod crash;
 mod crash_hosts;
+mod disk_full;
 #[cfg(feature = "dynamodb")]
 mod dynamo;
 mod faulty;
 mod files;
 mod flaky;
 mod flaky_calls;
+mod hidden;
 mod linear;
 mod manager;
 mod model;

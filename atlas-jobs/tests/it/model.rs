@@ -13,7 +13,6 @@ use atlas_schema::{
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::time::Duration;
 
 const LEASE: Duration = Duration::from_millis(50);
@@ -45,6 +44,11 @@ fn any_op() -> impl Strategy<Value = Op> {
         3 => prop::option::of(0_u8..3).prop_map(|dead| Op::Sweep { dead }),
         1 => any::<usize>().prop_map(|pick| Op::Purge { pick }),
     ]
+}
+
+/// What is compared: `Debug` hides payloads, results and words.
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap()
 }
 
 /// One store, driven by operations, beside a model that knows the machine only.
@@ -139,7 +143,7 @@ impl Driver {
                         self.step(job.id, command, Actor::Worker { id: Self::worker(worker) }).await.unwrap().unwrap();
                     assert_eq!(*job, after, "a claim is the machine's claim");
                 }
-                format!("{claimed:?}")
+                json(&claimed)
             }
             Op::Ack { worker, pick, stale, action } => {
                 let Some(id) = self.pick(pick) else { return String::new() };
@@ -271,7 +275,7 @@ impl Driver {
     /// Everything that can be read.
     async fn everything(&self) -> String {
         let jobs = self.store.list_all(Filter::default()).await.unwrap();
-        let mut text = format!("{jobs:?}");
+        let mut text = json(&jobs);
         for job in &jobs {
             let history = self.store.history_all(job.id).await.unwrap();
             let versions: Vec<u64> = history.iter().map(|event| event.version).collect();
@@ -279,7 +283,7 @@ impl Driver {
             let epochs: Vec<u64> =
                 history.iter().filter(|event| event.kind == AuditKind::Claimed).map(|event| event.epoch).collect();
             assert_eq!(epochs, (1..=job.epoch).collect::<Vec<_>>(), "each claim is a new epoch");
-            write!(text, "{history:?}").unwrap();
+            text += &json(&history);
         }
         let statistics = self.store.statistics(Scope::default()).await.unwrap();
         for status in JobStatus::ALL {
