@@ -1,19 +1,16 @@
--- $1 worker, $2 ids, $3 epochs, $4 results. The way of nearly all outcomes: the holder of a lease has a result.
+-- $1 worker, $2 ids in order, $3 epochs, $4 results. The way of nearly all outcomes: the holder of a lease has a result.
 WITH worker AS MATERIALIZED (
   SELECT no, seen_at, json_build_object('kind', 'worker', 'id', name)::text AS actor
   FROM atlas_jobs_worker WHERE name = $1 AND xact = pg_current_xact_id()
 ), ended AS (
   -- Each looked up by its key, whatever the planner believes of the size of a table that was analysed while it was empty.
-  DELETE FROM atlas_jobs_lease l
-  USING (
-    SELECT ack.result, (SELECT held.ctid FROM atlas_jobs_lease held WHERE held.id = ack.id AND held.epoch = ack.epoch) AS place
-    FROM unnest($2::uuid[], $3::int8[], $4::text[]) AS ack (id, epoch, result) OFFSET 0
-  ) ack, worker
-  WHERE l.ctid = ack.place
+  -- The ids are sorted, so that the place of one among them is found by halves, and with it its epoch and its result.
+  DELETE FROM atlas_jobs_lease l USING worker
+  WHERE l.id = ANY($2::uuid[]) AND l.epoch = ($3::int8[])[width_bucket(l.id, $2::uuid[])]
   RETURNING l.id, l.version + 1 AS version, l.epoch, l.started_at,
     greatest(worker.seen_at, l.updated_at, l.started_at) AS finished_at, l.worker,
     l.worker = worker.no AS end_here, l.grp, l.attempt, l.follows,
-    l.claim_here, l.run_at, l.deadline, l.progress, ack.result
+    l.claim_here, l.run_at, l.deadline, l.progress, ($4::text[])[width_bucket(l.id, $2::uuid[])] AS result
 ), done AS (
   INSERT INTO atlas_jobs_done (id, version, epoch, finished_at, status, attempt, claim_here, end_here, worker,
     started_at, run_at, deadline, progress, result)
