@@ -80,7 +80,7 @@ impl<'p> Reading<'p> {
 
     /// Whether the page's visible text holds `text`, letter case, Unicode form and blanks aside.
     ///
-    /// A text that starts or ends with a digit must not be part of a longer number there.
+    /// A text must not be part of a longer number or word there, in scripts that part words by blanks.
     pub fn shows(&self, text: &str) -> bool {
         let needle = folded(text);
         let needle = needle.trim_matches(|c: char| c == ' ' || c == '.');
@@ -88,11 +88,16 @@ impl<'p> Reading<'p> {
             return false;
         }
         let visible = self.visible.get_or_init(|| folded(self.page.text()));
-        let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+        let runs_on = |before: Option<char>, after: Option<char>| match (before, after) {
+            (Some(before), Some(after)) => {
+                before.is_ascii_digit() && after.is_ascii_digit() || is_lettered(before) && is_lettered(after)
+            }
+            _ => false,
+        };
         memchr::memmem::find_iter(visible.as_bytes(), needle.as_bytes()).take(1000).any(|at| {
             let before = visible.get(..at).and_then(|text| text.chars().next_back());
             let after = visible.get(at + needle.len()..).and_then(|text| text.chars().next());
-            !(digit(before) && digit(needle.chars().next()) || digit(after) && digit(needle.chars().next_back()))
+            !runs_on(before, needle.chars().next()) && !runs_on(needle.chars().next_back(), after)
         })
     }
 
@@ -148,6 +153,12 @@ impl<'p> Reading<'p> {
         };
         spellings.iter().any(|spelling| self.shows(spelling))
     }
+}
+
+/// Whether a character is a letter of a script that parts words by blanks. Marks, which folding sets apart, go with their letter.
+fn is_lettered(c: char) -> bool {
+    let unparted = matches!(u32::from(c), 0x0E00..=0x0FFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x2E80..=0xA4CF | 0xAC00..=0xD7FF | 0xF900..=0xFAFF | 0x1100..=0x11FF | 0x2_0000..);
+    c.is_alphabetic() && !unparted || ('\u{300}'..='\u{36f}').contains(&c)
 }
 
 /// The value that a quote gives by the transform its evidence names.

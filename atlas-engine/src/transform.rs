@@ -156,17 +156,24 @@ impl Transform {
                 return Some((Value::from(found.value), found.range));
             }
             Self::Amount | Self::AmountText => {
-                let found = value::money::parse(text, locale)?;
-                let spelled = found.value.amount.normalize().to_string();
+                let (money, range) = match value::money::parse(text, locale) {
+                    Some(found) => (found.value, found.range),
+                    // Of a range the lower end: what is to be paid at least.
+                    None => value::money::parse_range(text, locale).map(|found| (found.value.low, found.range))?,
+                };
+                let spelled = money.amount.normalize().to_string();
                 let value = if self == Self::Amount { number(&spelled)? } else { Value::String(spelled) };
-                return Some((value, found.range));
+                return Some((value, range));
             }
             Self::Currency => {
                 if let Some(found) = value::money::parse_currency(text, locale) {
                     return Some((found.value.into(), found.range));
                 }
-                let found = value::money::parse(text, locale)?;
-                return Some((found.value.currency?.into(), found.range));
+                let (money, range) = match value::money::parse(text, locale) {
+                    Some(found) => (found.value, found.range),
+                    None => value::money::parse_range(text, locale).map(|found| (found.value.low, found.range))?,
+                };
+                return Some((money.currency?.into(), range));
             }
             Self::Minutes | Self::Seconds | Self::Duration => return time(self, text, locale),
             Self::Date => {
@@ -197,6 +204,11 @@ impl Transform {
             }
         };
         Some((value, whole()))
+    }
+
+    /// Whether the value is an amount of money or its currency.
+    pub(crate) const fn is_money(self) -> bool {
+        matches!(self, Self::Amount | Self::AmountText | Self::Currency)
     }
 
     /// Whether `other` may stand for what `first` says: of a yield given twice, `24 cookies` for `24`, but not

@@ -37,7 +37,8 @@ fn parse(text: &str) -> Option<Tree> {
     if text.is_empty() {
         return None;
     }
-    Tree::parse(text).ok().or_else(|| {
+    // A quote must be what stands in the page, to the last digit: the strict reader keeps a fraction's value only.
+    Tree::parse(text).ok().filter(|tree| !tree.is_inexact()).or_else(|| {
         if text.starts_with(['{', '[']) && text.contains("&quot;") && !text.contains('"') {
             return lenient::parse(&crate::plain::decode_entities(text));
         }

@@ -1,6 +1,7 @@
 //! Reading JSON as pages write it: comments, raw control characters, trailing commas, wrappers, several documents.
 //!
-//! Only spelling is forgiven; nothing is guessed. A text that breaks off keeps what was complete before the break.
+//! Only spelling is forgiven; numbers stay as written. A text that breaks off keeps what was complete before the break: in such
+//! a text a quotation mark that nothing of JSON follows is part of its string, and a value that more text follows is dropped.
 //! Time is linear in the text and nesting is bounded, so that no page can make it expensive.
 
 use super::tree::{Json, Step, Tree};
@@ -136,8 +137,11 @@ impl<'a> Reader<'a> {
                     "true" | "True" => Json::Bool(true),
                     "false" | "False" => Json::Bool(false),
                     _ => {
-                        let number: f64 = word.parse().ok().filter(|n: &f64| n.is_finite())?;
-                        Json::Number(word.parse::<i64>().map_or_else(|_| number.to_string(), |n| n.to_string()).into())
+                        // Words such as `inf` parse as well.
+                        let digits =
+                            word.trim_start_matches(['-', '+']).starts_with(|c: char| c.is_ascii_digit() || c == '.');
+                        word.parse::<f64>().ok().filter(|_| digits)?;
+                        Json::Number(word.trim_start_matches('+').into())
                     }
                 };
                 self.at += end;
@@ -178,7 +182,16 @@ impl<'a> Reader<'a> {
                     if matches!(self.byte()?, b',' | b'}') {
                         continue;
                     }
+                    let before = tree.as_deref().map(Tree::len);
                     self.value(tree.as_deref_mut(), Step::Key(key.into()), at, depth + 1)?;
+                    self.skip_blank();
+                    if self.torn && !matches!(self.byte(), Some(b',' | b'}')) {
+                        // Whatever the value is, it is not what ends here.
+                        if let (Some(tree), Some(before)) = (tree, before) {
+                            tree.drop_leaf(before);
+                        }
+                        return None;
+                    }
                 }
                 _ => return None,
             }
@@ -216,7 +229,13 @@ impl<'a> Reader<'a> {
             self.at += plain;
             if self.byte()? == quote {
                 self.at += 1;
-                return Some(text);
+                if !self.torn || self.ends_string() {
+                    return Some(text);
+                }
+                if keep {
+                    text.push(char::from(quote));
+                }
+                continue;
             }
             self.at += 1;
             let escaped = self.rest().chars().next()?;
@@ -230,6 +249,12 @@ impl<'a> Reader<'a> {
                 other => text.push(other),
             }
         }
+    }
+
+    /// Whether what follows a quotation mark can follow a string.
+    fn ends_string(&self) -> bool {
+        let next = self.rest().trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
+        next.is_empty() || next.starts_with([',', ':', '}', ']', '/'])
     }
 
     /// The character after `\u`; a lone surrogate or a malformed escape is U+FFFD.

@@ -10,7 +10,7 @@ use std::fmt;
 pub(crate) enum Json {
     /// A string, as decoded.
     Text(Box<str>),
-    /// A number, in its canonical JSON spelling.
+    /// A number, as written.
     Number(Box<str>),
     /// `true` or `false`.
     Bool(bool),
@@ -46,6 +46,8 @@ struct Entry {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tree {
     entries: Vec<Entry>,
+    /// Whether the strict reader met a number that it can't give back as it was written.
+    inexact: bool,
 }
 
 impl Tree {
@@ -56,6 +58,11 @@ impl Tree {
         Fill { tree: &mut tree, step: Step::Root, parent: 0 }.deserialize(&mut reader)?;
         reader.end()?;
         Ok(tree)
+    }
+
+    /// Whether a number here may differ from how it was written: a fraction, or one of more digits than integers have.
+    pub(crate) const fn is_inexact(&self) -> bool {
+        self.inexact
     }
 
     pub(crate) fn json(&self, at: u32) -> &Json {
@@ -158,6 +165,19 @@ impl Tree {
         at
     }
 
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Takes back the entry at `at` if it is the last one and no container.
+    pub(crate) fn drop_leaf(&mut self, at: usize) {
+        let leaf = self.entries.get(at).is_some_and(|entry| !matches!(entry.json, Json::Array | Json::Object));
+        if leaf && at + 1 == self.entries.len() {
+            self.entries.pop();
+        }
+    }
+
     /// Ends the container at `at`: everything pushed since belongs to it.
     pub(crate) fn close(&mut self, at: u32) {
         let end = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
@@ -205,6 +225,7 @@ impl<'de> Visitor<'de> for Fill<'_> {
         Ok(())
     }
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.tree.inexact = true;
         self.scalar(Json::Number(value.to_string().into()));
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The text of a page as it is read: white space collapsed, blocks on lines of their own, hidden text apart.
 //!
 //! Follows the shape of the WHATWG's `innerText`, made simpler to quote from: the blank lines around paragraphs are left
-//! out, and every box of a line is set apart by a blank.
+//! out, every box of a line is set apart by a blank, and so are raised or lowered digits from digits beside them: `$12<sup>99</sup>`
+//! is not 1299 dollars.
 //!
 //! - A run of ASCII white space becomes one blank; none stands at the start or end of a line. No-break spaces stay.
 //! - Blocks and `<br>` begin a new line (`\n`); there are no empty lines. Table cells are parted by a tab.
@@ -46,13 +47,15 @@ pub(super) struct Flow {
     pub(super) text: String,
     pub(super) pieces: Vec<Piece>,
     gap: Gap,
+    /// Whether text begins here that is raised or lowered, or ends to be.
+    raised: bool,
     /// The white space that a pending blank stands for: node and place.
     blank: Option<(u32, u32)>,
 }
 
 impl Flow {
     fn new(capacity: usize) -> Self {
-        Self { text: String::with_capacity(capacity), pieces: Vec::new(), gap: Gap::None, blank: None }
+        Self { text: String::with_capacity(capacity), pieces: Vec::new(), gap: Gap::None, raised: false, blank: None }
     }
 
     fn part(&mut self, gap: Gap) {
@@ -92,6 +95,11 @@ impl Flow {
 
     fn write(&mut self, text: &str, node: u32, raw: usize) {
         if !text.is_empty() {
+            let digits = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_digit());
+            if std::mem::take(&mut self.raised) && digits(self.text.bytes().next_back()) && digits(text.bytes().next())
+            {
+                self.part(Gap::Blank);
+            }
             self.close_gap();
             self.copy(text, node, offset(raw));
         }
@@ -150,7 +158,7 @@ impl Layout {
                 }
                 Kind::Element(display) => {
                     layout.edge(display);
-                    if !matches!(display, Display::Inline | Display::Break) {
+                    if !matches!(display, Display::Inline | Display::Break | Display::Raised) {
                         open.push((node.end, display));
                         kept += usize::from(display == Display::Preformatted);
                     }
@@ -166,6 +174,11 @@ impl Layout {
     fn edge(&mut self, display: Display) {
         let gap = match display {
             Display::Inline | Display::Code => return,
+            Display::Raised => {
+                self.visible.raised = true;
+                self.hidden.raised = true;
+                return;
+            }
             Display::Apart => Gap::Blank,
             Display::Cell => Gap::Tab,
             Display::Hidden => {

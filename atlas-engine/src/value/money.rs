@@ -3,7 +3,7 @@
 //! A range of prices (`10–20 €`) is not a price: [`parse`] refuses it and [`parse_range`] reads it.
 
 use super::currency::{self, Sign};
-use super::fold::{self, Folded, skip_blanks};
+use super::fold::{self, Folded, is_word, skip_blanks};
 use super::number::{self, Reading};
 use super::{Found, Locale};
 use rust_decimal::Decimal;
@@ -145,9 +145,41 @@ fn amount(folded: &Folded<'_>, token: &number::Token, taken: usize, locale: &Loc
     let text = folded.text.as_str();
     let (mut value, mut range) = (token.value, token.range.clone());
     let before = currency::ending_at(folded, range.start, locale).filter(|sign| sign.range.start >= taken);
-    let glued = fold::before(text, range.start).is_some_and(fold::is_word);
+    let glued = fold::before(text, range.start).is_some_and(is_word);
     if glued && before.is_none() {
         return None;
+    }
+    // `$-5`: the minus stands between the sign and the digits.
+    let turned = (before.is_none() && value.is_sign_positive() && fold::before(text, range.start) == Some('-'))
+        .then(|| {
+            currency::ending_at(folded, range.start - 1, locale)
+                .filter(|sign| sign.range.end + 1 == range.start && sign.range.start >= taken)
+        })
+        .flatten();
+    if turned.is_some() {
+        value = -value;
+        range.start -= 1;
+    }
+    let before = before.or(turned);
+    // `$1.2M`, `$1e3`: more than an amount.
+    let goes_on = fold::at(text, range.end).is_some_and(|c| matches!(c, 'm' | 'b' | 'e'));
+    if goes_on && before.is_some() && currency::starting_at(folded, range.end, locale).is_none() {
+        return None;
+    }
+    if value.fract().is_zero()
+        && let Some((cents, end)) = raised_cents(folded, range.end, before.is_some(), locale)
+    {
+        value = value.checked_add(Decimal::new(cents, 2))?;
+        range.end = end;
+    }
+    if before.is_none()
+        && let Some(end) = only_cents(text, range.end)
+    {
+        return Some(Amount {
+            value: value.checked_div(Decimal::ONE_HUNDRED)?,
+            currency: None,
+            range: range.start..end,
+        });
     }
     range.end = no_cents(text, range.end);
     let mut after = currency::starting_at(folded, range.end, locale);
@@ -194,6 +226,30 @@ fn amount(folded: &Folded<'_>, token: &number::Token, taken: usize, locale: &Loc
         }
     }
     Some(Amount { value, currency: sign, range })
+}
+
+/// Cents set smaller beside the amount, which text shows as two digits after a blank: `$12 99`, `12 99 €`.
+fn raised_cents(folded: &Folded<'_>, end: usize, signed: bool, locale: &Locale) -> Option<(i64, usize)> {
+    let text = folded.text.as_str();
+    let start = end + 1;
+    let stop = fold::run_end(text, start, |c| c.is_ascii_digit());
+    if fold::at(text, end) != Some(' ') || stop != start + 2 {
+        return None;
+    }
+    let rest = text.get(stop..)?.trim_start();
+    let ends = rest.is_empty() || rest.starts_with(['\n', ')', '|', '/', '*']);
+    let followed = currency::starting_at(folded, stop, locale).is_some();
+    let fits = if signed { ends } else { followed };
+    fits.then(|| Some((text.get(start..stop)?.parse().ok()?, stop))).flatten()
+}
+
+/// Past a sign or word that says that the amount counts cents: `99¢`, `49 Cent`.
+fn only_cents(text: &str, end: usize) -> Option<usize> {
+    let at = skip_blanks(text, end);
+    let rest = text.get(at..)?;
+    let word = ["¢", "cents", "cent"].into_iter().find(|word| rest.starts_with(word))?;
+    let stop = at + word.len();
+    (word == "¢" || !fold::at(text, stop).is_some_and(is_word)).then_some(stop)
 }
 
 /// Past the dash that stands for no cents: `12,-`, `12.–`, `299:-`, `5,--`.

@@ -58,6 +58,9 @@ pub(super) struct Reading<'l> {
     money: bool,
 }
 
+/// Digits of cents.
+const MONEY_DECIMALS: usize = 2;
+
 impl<'l> Reading<'l> {
     pub(super) fn plain(locale: &'l Locale) -> Self {
         let (decimal, by_blank) = (locale.decimal_sign(), locale.groups_by_blank());
@@ -95,7 +98,15 @@ pub(super) fn next(text: &str, from: usize, reading: &Reading<'_>) -> Option<Tok
 
 /// The number that starts with the digit at `start`, if it is one, and where to look on if it is not.
 fn token_at(text: &str, start: usize, reading: &Reading<'_>) -> (Option<Token>, usize) {
-    let (groups, mut end) = groups_at(text, start, reading.by_blank);
+    let (groups, mut end) = groups_at(text, start, reading.by_blank || reading.money);
+    // Who writes in another language's way still writes one amount: it is read where its decimals show that, else passed over
+    // as a whole. Any part of it would be a wrong amount.
+    if !reading.by_blank && groups.iter().any(|(sign, _)| *sign == Some(' ')) {
+        let shown = groups.last().is_some_and(|(sign, last)| *sign != Some(' ') && last.len() == MONEY_DECIMALS);
+        if !shown {
+            return (None, end);
+        }
+    }
     let (mut start, before) = (start, fold::before(text, start));
     if before.is_some_and(is_word) && !reading.money {
         return (None, end.max(start + 1).max(run_end(text, start, |c| vulgar(c).is_some())));
@@ -160,8 +171,10 @@ fn groups_at(text: &str, start: usize, by_blank: bool) -> (Vec<Group>, usize) {
     while let Some(sign) = fold::at(text, end) {
         let next = end + sign.len_utf8();
         let stop = digits(next);
-        let three =
-            stop - next == 3 && fold::at(text, stop).is_none_or(|c| vulgar(c).is_none() && c != '/' && c != ':');
+        // `1 299:-` is an amount, `1 200:30` a time.
+        let no_cents = fold::at(text, stop) == Some(':') && fold::at(text, stop + 1) == Some('-');
+        let three = stop - next == 3
+            && (no_cents || fold::at(text, stop).is_none_or(|c| vulgar(c).is_none() && c != '/' && c != ':'));
         let head = groups.first().is_some_and(|(_, first)| first.len() <= 3 && !text[first.clone()].starts_with('0'));
         let tail = groups.iter().skip(1).all(|(sign, group)| group.len() == 3 && !matches!(sign, Some('.' | ',')));
         let joins = match sign {

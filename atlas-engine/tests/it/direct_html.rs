@@ -2,7 +2,7 @@
 
 use crate::support::{assert_proven, evidence, extract, recipe};
 use atlas_schema::{Outcome, Source};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn microdata_follows_the_html_standard() {
@@ -114,4 +114,73 @@ async fn hidden_microdata_is_marked_as_hidden_text() {
     let piece = &evidence(&result, "/0/title")[0];
     assert!(matches!(piece.source, Source::HiddenText {}));
     assert!(!piece.verified.visible);
+}
+
+/// What a product page shows under `Price:`.
+async fn price(shown: &str) -> (Value, Value) {
+    let html = format!("<html lang=en><h1>Lamp</h1><p>Price: {shown}</p></html>");
+    let result = extract(&html, atlas_engine::types::by_name("product").unwrap()).await;
+    assert_proven(&result);
+    (result.data[0]["price"].clone(), result.data[0]["currency"].clone())
+}
+
+#[tokio::test]
+async fn raised_cents_do_not_multiply_a_price_by_a_hundred() {
+    assert_eq!(price("$12<sup>99</sup>").await, (json!(12.99), json!("USD")));
+    assert_eq!(price("12<sup>99</sup> €").await, (json!(12.99), json!("EUR")));
+}
+
+#[tokio::test]
+async fn a_price_that_is_struck_out_is_not_the_price() {
+    assert_eq!(price("<s>$100.00</s> $80.00").await.0, json!(80));
+    assert_eq!(price("<del>$100.00</del> <ins>$80.00</ins>").await.0, json!(80));
+    assert_eq!(price("$80.00 <strike>$100.00</strike>").await.0, json!(80));
+}
+
+#[tokio::test]
+async fn of_a_range_of_prices_the_lower_end_is_the_price_and_the_currency_comes_with_it() {
+    assert_eq!(price("$10.00–$20.00").await, (json!(10), json!("USD")));
+    assert_eq!(price("from $12.50 to $20").await, (json!(12.5), json!("USD")));
+}
+
+#[tokio::test]
+async fn a_list_beside_its_label_does_not_take_its_neighbours() {
+    let schema = json!({ "type": "object", "properties": {
+        "colour": { "type": "array", "items": { "type": "string" } }, "size": { "type": "string" } } });
+    for html in [
+        "<dl><dt>Colour<dd>Red<dd>Blue<dt>Size<dd>3 cm</dl>",
+        "<p>Colour: Red, Blue</p><p>Size: 3 cm</p>",
+        "<table><tr><th>Colour</th><td>Red<br>Blue</td></tr><tr><th>Size</th><td>3 cm</td></tr></table>",
+    ] {
+        let result = extract(html, schema.clone()).await;
+        assert_eq!(result.data, [json!({ "colour": ["Red", "Blue"], "size": "3 cm" })], "{html}");
+        assert_proven(&result);
+    }
+}
+
+#[tokio::test]
+async fn short_steps_that_the_page_counts_and_steps_in_scripts_of_syllables_are_steps() {
+    for steps in [
+        ["Preheat the oven.", "Mash the bananas.", "Bake 65 minutes."],
+        ["番茄洗净切块，鸡蛋打散备用。", "热锅下油，倒入蛋液炒至凝固。", "倒回鸡蛋，炒匀出锅。"],
+    ] {
+        let items: String = steps.iter().map(|step| format!("<li>{step}")).collect();
+        let result = recipe(&format!("<h1>A dish</h1><h2>Instructions</h2><ol>{items}</ol>")).await;
+        assert_eq!(result.data[0]["instructions"], json!(steps));
+    }
+}
+
+#[tokio::test]
+async fn a_value_within_a_longer_word_is_not_called_visible() {
+    let schema = json!({ "type": "object", "properties": { "brand": { "type": "string" } } });
+    let brand = async |shown: &str| {
+        let html = format!(
+            r#"<script type="application/ld+json">{{"@type": "Product", "brand": "Nor"}}</script><p>{shown}</p>"#
+        );
+        let result = extract(&html, schema.clone()).await;
+        evidence(&result, "/0/brand")[0].verified
+    };
+    assert!(brand("A tenor by Nor.").await.visible);
+    let within = brand("A tenor and a norm").await;
+    assert!(within.source && !within.visible);
 }

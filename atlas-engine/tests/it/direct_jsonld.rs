@@ -234,3 +234,38 @@ async fn a_title_hints_at_a_type_where_x_atlas_insists_on_it() {
     let recipe = recipe(&html).await;
     assert!(recipe.data.iter().all(|record| record.get("title") != Some(&json!("Cup"))), "{:?}", recipe.data);
 }
+
+#[tokio::test]
+async fn numbers_are_quoted_as_the_page_writes_them_to_the_last_digit() {
+    let html = json_ld(
+        r#"{"@type": "Product", "name": "A", "sku": 12345678901234567890123, "offers": {"price": 19.90, "priceCurrency": "USD"}}"#,
+    );
+    let result = extract(&html, atlas_engine::types::by_name("product").unwrap()).await;
+    assert_eq!(result.data[0]["sku"], json!("12345678901234567890123"));
+    assert_eq!(evidence(&result, "/0/sku")[0].quote, "12345678901234567890123");
+    assert_eq!(evidence(&result, "/0/price")[0].quote, "19.90");
+    for piece in result.evidence.values().flatten().filter(|piece| matches!(piece.source, Source::Embedded { .. })) {
+        assert!(html.contains(&piece.quote), "{piece:?}");
+    }
+    assert_proven(&result);
+}
+
+#[tokio::test]
+async fn a_number_beyond_all_numbers_costs_only_itself() {
+    let html = json_ld(r#"{"@type": "Product", "weight": 1e400, "name": "A", "sku": "S-1"}"#);
+    let result = extract(&html, atlas_engine::types::by_name("product").unwrap()).await;
+    assert_eq!((&result.data[0]["name"], &result.data[0]["sku"]), (&json!("A"), &json!("S-1")));
+}
+
+#[tokio::test]
+async fn quotation_marks_that_nobody_escaped_do_not_cut_a_text_short() {
+    let html = json_ld(r#"{"@type": "Product", "name": "The "Big" Lamp", "sku": "X1"}"#);
+    let result = extract(&html, atlas_engine::types::by_name("product").unwrap()).await;
+    assert_eq!((&result.data[0]["name"], &result.data[0]["sku"]), (&json!("The \"Big\" Lamp"), &json!("X1")));
+    // Where the marks can't be told apart the value is left out: no half of it is given for the whole.
+    let html = json_ld(r#"{"@type": "Product", "sku": "X1", "name": "The "Big", the best", "brand": "B"}"#);
+    let result = extract(&html, atlas_engine::types::by_name("product").unwrap()).await;
+    assert_eq!(result.data[0]["sku"], json!("X1"));
+    assert_ne!(result.data[0].get("name"), Some(&json!("The ")));
+    assert_ne!(result.data[0].get("name"), Some(&json!("The")));
+}

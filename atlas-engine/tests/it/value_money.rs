@@ -137,3 +137,31 @@ fn a_currency_alone_is_read_as_its_code() {
     assert_eq!(money::parse_currency("XXX", &en), None);
     assert_eq!(money::parse_currency("€5", &en), None);
 }
+
+#[test]
+fn an_amount_written_in_another_languages_way_is_read_whole_or_passed_over() {
+    reads("1 299.00 USD", "en", "1299", "USD", "1 299.00 USD");
+    reads("EUR 1 299,50", "en", "1299.5", "EUR", "EUR 1 299,50");
+    assert_eq!(read("US$ 1 299", "en"), None);
+    reads("1 299:-", "sv", "1299", "", "1 299:-");
+}
+
+#[test]
+fn cents_set_smaller_beside_the_amount_are_its_cents() {
+    reads("$12 99", "en", "12.99", "USD", "$12 99");
+    reads("12 99 €", "de", "12.99", "EUR", "12 99 €");
+    reads("$12 99 ratings", "en", "12", "USD", "$12");
+}
+
+#[test]
+fn an_amount_of_cents_is_no_amount_of_dollars() {
+    reads("99¢", "en", "0.99", "", "99¢");
+    reads("49 Cent", "de", "0.49", "", "49 Cent");
+}
+
+#[test]
+fn an_amount_that_goes_on_in_letters_is_not_read_as_its_beginning() {
+    assert_eq!(read("$1.2M", "en"), None);
+    assert_eq!(read("$1e3", "en"), None);
+    reads("$-5.00", "en", "-5", "USD", "$-5.00");
+}

@@ -22,6 +22,24 @@ const MAX_LINES: usize = 40;
 /// The next entry starts at most this many bytes of text after the one before: sub-headings fit between.
 pub(super) const MAX_GAP: usize = 120;
 
+/// A step says at least so much, in letters of a script of letters.
+const MIN_STEP: usize = 25;
+
+/// And so much where the page itself counts the steps.
+const MIN_COUNTED_STEP: usize = 12;
+
+/// Whether an entry stands in a list that counts.
+fn is_counted(page: &Page, leaf: &Leaf) -> bool {
+    let Place::Node { node } = &leaf.0 else { return false };
+    page.parent(*node).and_then(|parent| page.tag(parent)) == Some("ol")
+}
+
+/// How much a text says, in letters: a sign of a script of syllables or words says what three letters do.
+fn weight(text: &str) -> usize {
+    let dense = |c: char| matches!(u32::from(c), 0x3040..=0x30FF | 0x3400..=0x9FFF | 0xAC00..=0xD7AF | 0x2_0000..);
+    text.chars().map(|c| if dense(c) { 3 } else { 1 }).sum()
+}
+
 /// Words between a label and for how many its list is, folded.
 const FOR: [&str; 12] = ["for", "fur", "fu\u{308}r", "pour", "para", "per", "voor", "til", "till", "dla", "pro", "na"];
 
@@ -48,7 +66,11 @@ fn is_plausible(page: &Page, entries: &[Leaf], sort: Sort) -> bool {
         entries.iter().filter(|leaf| fits(text(leaf))).count() * 100 / entries.len().max(1)
     };
     match sort {
-        Sort::Prose => share(&|text| text.chars().count() >= 25) >= 50,
+        Sort::Prose => {
+            let counted = entries.iter().all(|leaf| is_counted(page, leaf));
+            let least = if counted { MIN_COUNTED_STEP } else { MIN_STEP };
+            share(&|text| weight(text) >= least) >= 50
+        }
         Sort::Amounts => {
             share(&|text| text.contains(|c: char| c.is_numeric())) >= 30
                 && share(&|text| text.len() <= MAX_AMOUNT) >= 80

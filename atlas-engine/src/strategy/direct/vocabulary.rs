@@ -141,7 +141,7 @@ const CONCEPTS: &[Concept] = &[
     concept(&["high price", "max price"], &["offers.highPrice", "highPrice"], &[], &[]),
     concept(&["currency", "price currency", "currency code"],
         &["offers.priceCurrency", "offers.priceSpecification.priceCurrency", "priceCurrency", "priceSpecification.priceCurrency"],
-        &["product:price:currency", "og:price:currency"], &["currency", "währung", "devise", "moneda", "valuta"]),
+        &["product:price:currency", "og:price:currency"], &["currency", "währung", "devise", "moneda", "valuta", "price", "our price", "preis", "prix", "precio", "prezzo", "prijs", "preço", "pris", "cena", "hinta", "ár", "fiyat", "цена", "价格", "価格"]),
     concept(&["availability", "stock", "in stock", "stock status"], &["offers.availability", "availability"],
         &["product:availability", "og:availability"],
         &["availability", "stock", "verfügbarkeit", "lieferbarkeit", "disponibilité", "disponibilidad", "disponibilità", "beschikbaarheid", "disponibilidade"]),

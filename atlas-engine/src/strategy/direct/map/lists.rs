@@ -2,7 +2,8 @@
 
 use super::Mapper;
 use super::candidate::Candidate;
-use crate::facts::{ItemId, Leaf};
+use crate::facts::labelled::Layout;
+use crate::facts::{ItemId, Leaf, Place};
 use crate::plain;
 use crate::shape::{Kind, NodeRef};
 use crate::strategy::direct::want::Want;
@@ -52,6 +53,9 @@ impl<'a> Mapper<'a> {
         if candidates.is_empty() && top && want.is("author") {
             candidates.extend(byline::authors(self.reading).into_iter().map(Candidate::shown));
         }
+        if top && candidates.is_empty() && list_sort(want) == headed::Sort::Other {
+            candidates = self.beside_labels(want);
+        }
         if top && !want.labels.is_empty() {
             candidates = self.whole_list(candidates, want, !sources.is_empty());
         }
@@ -81,6 +85,28 @@ impl<'a> Mapper<'a> {
             values.push(value);
         }
         (!values.is_empty()).then_some(Value::Array(values))
+    }
+
+    /// The entries that stand beside one of the field's labels: the descriptions of a term, the lines of a cell, or one line cut
+    /// at its commas.
+    fn beside_labels(&self, want: &Want) -> Vec<Candidate<'a>> {
+        let pairs = want.labels.iter().flat_map(|label| self.reading.labelled(label));
+        let Some(pair) = pairs.into_iter().find(|pair| !matches!(pair.layout, Layout::Below | Layout::Prefix)) else {
+            return Vec::new();
+        };
+        let text = self.reading.page().text();
+        let entries: Vec<Range<usize>> = match pair.values.as_slice() {
+            [only] => {
+                let parts = commas(text.get(only.clone()).unwrap_or(""));
+                parts.into_iter().map(|part| only.start + part.start..only.start + part.end).collect()
+            }
+            several => several.to_vec(),
+        };
+        let place = |entry: Range<usize>| {
+            let node = self.reading.page().node_at(entry.start).unwrap_or(pair.node);
+            Candidate::shown(Leaf(Place::Visible { node, start: entry.start, end: entry.end }))
+        };
+        entries.into_iter().map(place).collect()
     }
 
     /// Authors without addresses and, where the schema keeps the publisher apart, without the site itself.

@@ -173,11 +173,35 @@ impl<'a> Mapper<'a> {
                 && let Some(value) = pair.values.first()
                 && self.is_likely(value, want.transform, described)
             {
-                let leaf = Leaf(Place::Visible { node: pair.node, start: value.start, end: value.end });
-                out.push(Candidate::shown(leaf));
+                let parts = if want.transform.is_money() { self.not_struck(value) } else { vec![value.clone()] };
+                let place = |part: Range<usize>| {
+                    let node = self.reading.page().node_at(part.start).unwrap_or(pair.node);
+                    Leaf(Place::Visible { node, start: part.start, end: part.end })
+                };
+                out.extend(parts.into_iter().map(|part| Candidate::shown(place(part))));
             }
         }
         out
+    }
+
+    /// The parts of a stretch of text that are not struck out: a price that is struck out is the old one.
+    fn not_struck(&self, value: &Range<usize>) -> Vec<Range<usize>> {
+        let page = self.reading.page();
+        let elements = ["s", "del", "strike"].into_iter().flat_map(|tag| page.elements(tag));
+        let mut struck: Vec<Range<usize>> = elements
+            .map(|node| page.text_range(node))
+            .filter(|range| !range.is_empty() && range.start < value.end && value.start < range.end)
+            .collect();
+        struck.sort_by_key(|range| range.start);
+        let (mut parts, mut from) = (Vec::new(), value.start);
+        for range in struck {
+            parts.push(from..range.start.clamp(from, value.end));
+            from = from.max(range.end.min(value.end));
+        }
+        parts.push(from..value.end);
+        let text = |part: &Range<usize>| page.text().get(part.clone()).is_some_and(|text| !text.trim().is_empty());
+        parts.retain(text);
+        parts
     }
 
     /// Whether a text beside a label may be the value. Lengths of time that are links lead to pages of that sort.

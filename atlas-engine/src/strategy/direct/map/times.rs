@@ -18,7 +18,8 @@ impl<'a> Mapper<'a> {
         let Some(map) = self.record.data.as_object_mut().filter(|map| !map.contains_key(total)) else { return };
         let parts: Vec<(&str, u64)> =
             [prep, cook].into_iter().flatten().filter_map(|name| Some((name, map.get(name)?.as_u64()?))).collect();
-        if parts.is_empty() {
+        // One part by itself is no total: the page does not say that there is nothing else.
+        if parts.len() < 2 {
             return;
         }
         let sum: u64 = parts.iter().map(|(_, minutes)| minutes).sum();
