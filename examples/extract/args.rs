@@ -2,7 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The built-in types. Each is a Rust type of the engine; `--schema` takes any other shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,7 +50,7 @@ Exit codes:
   0    every page gave data that fits the schema
   1    some pages gave none, or only a part (a required field is missing, the page is cut off);
        the others are done, the reasons are shown
-  2    the call is wrong: an option, the schema, or no pages to work on
+  2    the call is wrong: an option or the schema
   3    the database or the output can't be used
   130  interrupted; nothing is lost, run the same command again"
 )]
@@ -86,4 +86,15 @@ pub(crate) struct Args {
     /// Extract again what is done already
     #[arg(long)]
     pub(crate) fresh: bool,
+}
+
+impl Args {
+    /// The file that the results go to; `None` for standard output.
+    pub(crate) fn target(&self) -> Option<&Path> {
+        match (&self.out, self.format) {
+            (Some(out), _) => Some(out),
+            (None, Format::Html) => Some(Path::new("atlas-report.html")),
+            (None, Format::Table | Format::Json | Format::Jsonl) => None,
+        }
+    }
 }

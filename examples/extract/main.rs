@@ -62,10 +62,24 @@ fn plan(args: &Args) -> anyhow::Result<Vec<source::Source>> {
         (None, Some(kind)) => Some(shape::Shape::builtin(kind.name())?),
         (None, None) => None,
     };
-    if args.out.as_deref().is_some_and(Path::is_dir) {
+    let out = args.target();
+    if out.is_some_and(Path::is_dir) {
         anyhow::bail!("--out names a directory: name a file");
     }
-    source::collect(args, shape)
+    if out.is_some_and(|out| same_file(out, &args.db)) {
+        anyhow::bail!("--out names the job database: name another file");
+    }
+    let mut sources = source::collect(args, shape)?;
+    let is_target = |source: &source::Source| match &source.place {
+        source::Place::File { path, .. } => out.is_some_and(|out| same_file(out, path)),
+        _ => false,
+    };
+    if args.out.is_some() && sources.iter().any(is_target) {
+        anyhow::bail!("--out names one of the pages, which it would replace: name another file");
+    }
+    // A report of an earlier run in a directory of pages is no page.
+    sources.retain(|source| !is_target(source));
+    Ok(sources)
 }
 
 fn run(args: &Args, sources: Vec<source::Source>) -> anyhow::Result<u8> {
@@ -91,6 +105,14 @@ fn run(args: &Args, sources: Vec<source::Source>) -> anyhow::Result<u8> {
     Ok(if sums.failed + sums.partial > 0 { INCOMPLETE } else { 0 })
 }
 
+/// Whether two paths lead to the same file, there already or not.
+fn same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
 /// Writes the results where they were asked for.
 fn emit(args: &Args, done: &[Done], pages: &fetch::Pages, summary: &str) -> anyhow::Result<()> {
     let text = match args.format {
@@ -99,11 +121,9 @@ fn emit(args: &Args, done: &[Done], pages: &fetch::Pages, summary: &str) -> anyh
         Format::Jsonl => json::lines(done),
         Format::Html => report::render(done, &views::all(done, pages), summary),
     };
-    let default = Path::new("atlas-report.html");
-    match (&args.out, args.format) {
-        (None, Format::Table | Format::Json | Format::Jsonl) => write::stdout(&text),
-        (out, _) => {
-            let path = out.as_deref().unwrap_or(default);
+    match args.target() {
+        None => write::stdout(&text),
+        Some(path) => {
             write::file(path, &text)?;
             write::note(&format!("The results are in {}.", path.display()));
             Ok(())

@@ -74,9 +74,12 @@ impl Done {
     pub(crate) fn problem(&self) -> Option<&str> {
         match &self.state {
             State::Failed { reason, .. } => Some(reason),
-            State::Result { result, .. } if self.data().is_none() => Some(
-                result.error.as_deref().unwrap_or("nothing of the wanted shape was found on this page: try another --type, or check the names in the --schema"),
-            ),
+            State::Result { result, .. } if self.data().is_none() => Some(match result.outcome {
+                Some(Outcome::Empty) => {
+                    "nothing of the wanted shape was found on this page: try another --type, or check the names in the --schema"
+                }
+                _ => result.error.as_deref().unwrap_or("the extraction failed: see its attempts with --format json"),
+            }),
             _ => None,
         }
     }

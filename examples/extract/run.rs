@@ -94,7 +94,7 @@ pub(crate) fn cost(done: &[Done]) -> String {
 
 /// Enqueues, runs and reads back.
 pub(crate) async fn all(args: &Args, sources: Vec<Source>, pages: Arc<Pages>) -> Result<Finished> {
-    let manager = store::open(&args.db).await?;
+    let (store, manager) = store::open(&args.db).await?;
     let stop = listen();
     let enqueued = enqueue(args, &sources, &manager, &stop).await?;
     let queues: BTreeSet<QueueName> = enqueued.iter().filter_map(Enqueued::waits_in).collect();
@@ -102,6 +102,7 @@ pub(crate) async fn all(args: &Args, sources: Vec<Source>, pages: Arc<Pages>) ->
         work(args, &enqueued, queues, &manager, pages, &stop).await?;
     }
     let done = read_back(args, sources, enqueued, &manager).await?;
+    store::close(store, manager).await;
     Ok(Finished { done, interrupted: stop.is_cancelled() })
 }
 

@@ -25,7 +25,8 @@ impl Shape {
         let shown = path.display();
         let bytes = std::fs::read(path)
             .with_context(|| format!("the schema {shown} can't be read: check the path and its permissions"))?;
-        let schema: Value = serde_json::from_slice(&bytes)
+        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        let schema: Value = serde_json::from_slice(text)
             .with_context(|| format!("the schema {shown} is not JSON: it must be one JSON Schema document"))?;
         if !schema.is_object() {
             bail!("the schema {shown} is not a JSON object: write {{\"type\": \"object\", \"properties\": {{…}}}}");

@@ -5,12 +5,24 @@ use atlas_jobs::{JobManager, Kind, SqliteJobs, StoreError};
 use atlas_schema::Stage;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Opens the database, making it if there is none.
-pub(crate) async fn open(path: &Path) -> Result<JobManager> {
+/// Opens the database, making it if there is none. The store itself comes along, to be [closed](close) at the end.
+pub(crate) async fn open(path: &Path) -> Result<(SqliteJobs, JobManager)> {
     let store = SqliteJobs::open(path, Stage::Dev).await.map_err(|error| explain(&error, path))?;
-    Ok(JobManager::new(Arc::new(store))?)
+    Ok((store.clone(), JobManager::new(Arc::new(store))?))
 }
+
+/// Closes the database, so that all is in the one file. A page that still runs after an interruption keeps it open: then the
+/// files beside it hold the rest, and the next run reads them.
+pub(crate) async fn close(store: SqliteJobs, manager: JobManager) {
+    drop(manager);
+    // Running out of time is told by the files that stay.
+    let _ = tokio::time::timeout(CLOSING, store.close()).await;
+}
+
+/// How long closing may take.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// A store's failure with the database's name. SQLite says little about a file it can't open; the folder tells more.
 pub(crate) fn explain(error: &StoreError, path: &Path) -> anyhow::Error {

@@ -18,7 +18,8 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Writes a file whole: to a new file beside it, which then takes its place. A failure leaves the old file as it was.
+/// Writes a file whole: to a new file beside it, which then takes its place, with the rights of the one that was there. A failure
+/// leaves the old file as it was. A link is followed.
 pub(crate) fn file(path: &Path, text: &str) -> Result<()> {
     let why =
         || format!("{} can't be written: check that its directory exists, has room and may be written", path.display());
@@ -27,14 +28,21 @@ pub(crate) fn file(path: &Path, text: &str) -> Result<()> {
         let mut out = std::fs::OpenOptions::new().write(true).open(path).with_context(why)?;
         return out.write_all(text.as_bytes()).and_then(|()| out.flush()).with_context(why);
     }
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temporary = tempfile::Builder::new().prefix(".extract-").tempfile_in(dir).with_context(why)?;
-    temporary.write_all(text.as_bytes()).and_then(|()| temporary.as_file().sync_all()).with_context(why)?;
+    let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
-    {
+    let rights = {
         use std::os::unix::fs::PermissionsExt;
-        // Temporary files are private; a report is as readable as any new file.
-        temporary.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).with_context(why)?;
+        // As any new file, by the user's mask.
+        std::fs::Permissions::from_mode(0o666)
+    };
+    #[cfg(unix)]
+    builder.permissions(rights);
+    let mut temporary = builder.prefix(".extract-").tempfile_in(dir).with_context(why)?;
+    temporary.write_all(text.as_bytes()).and_then(|()| temporary.as_file().sync_all()).with_context(why)?;
+    if let Ok(old) = std::fs::metadata(path) {
+        temporary.as_file().set_permissions(old.permissions()).with_context(why)?;
     }
     temporary.persist(path).map_err(|error| error.error).with_context(why)?;
     Ok(())

@@ -282,7 +282,7 @@ pub(super) fn result(best: Option<(usize, Judged)>, mut attempts: Vec<Attempt>) 
         Some((_, judged)) => {
             result.outcome = Some(Outcome::Empty);
             result.warnings = judged.warnings;
-            result.error = Some("the page holds no such data that could be read".into());
+            result.error = Some("the page holds no such data that could be read: compare the names of the schema with what the page shows".into());
         }
         None => {
             result.outcome = Some(Outcome::Failed);

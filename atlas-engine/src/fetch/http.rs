@@ -221,7 +221,15 @@ fn target(response: &Response, url: &Url) -> Result<Url, FetchError> {
 async fn read(mut response: Response, url: Url, max_bytes: usize) -> Result<Document, FetchError> {
     let status = response.status();
     if !status.is_success() {
-        return Err(FetchError::new(kind_of(status), &url).with_retry_after(retry_after(response.headers())));
+        let kind = kind_of(status);
+        let failure = FetchError::new(kind, &url).with_retry_after(retry_after(response.headers()));
+        return Err(match kind {
+            Kind::NotFound => failure.with_advice("check the address"),
+            Kind::Denied => failure.with_advice("it wants a login, or no programs: ask whoever runs it"),
+            Kind::RateLimited => failure.with_advice("try later, or ask for fewer pages at a time"),
+            Kind::Status(500..) => failure.with_advice("the server is at fault: try later"),
+            _ => failure,
+        });
     }
     let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut document =

@@ -164,7 +164,7 @@ async fn short_steps_that_the_page_counts_and_steps_in_scripts_of_syllables_are_
         ["Preheat the oven.", "Mash the bananas.", "Bake 65 minutes."],
         ["番茄洗净切块，鸡蛋打散备用。", "热锅下油，倒入蛋液炒至凝固。", "倒回鸡蛋，炒匀出锅。"],
     ] {
-        let items: String = steps.iter().map(|step| format!("<li>{step}")).collect();
+        let items = format!("<li>{}", steps.join("<li>"));
         let result = recipe(&format!("<h1>A dish</h1><h2>Instructions</h2><ol>{items}</ol>")).await;
         assert_eq!(result.data[0]["instructions"], json!(steps));
     }

@@ -208,7 +208,10 @@ async fn a_lying_charset_header_does_not_garble_the_page() {
 async fn failures_show_neither_query_nor_credentials_of_an_address() {
     let server = Server::start(|_, _| response("404 Not Found", "", b"")).await;
     let error = fetch(server.url("/page?token=hush#hush")).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("fetching http://{}/page failed: there is no such document", server.address));
+    assert_eq!(
+        error.to_string(),
+        format!("fetching http://{}/page failed: there is no such document (check the address)", server.address)
+    );
     let error = fetch("http://user:hush@127.0.0.1:9/?hush".parse().unwrap()).await.unwrap_err();
     let request = FetchRequest::new(server.url("/?token=hush"));
     let document = Document::new(server.url("/?hush"), "hush");
