@@ -1,0 +1,28 @@
+//! Which language model, at what cost: a dated catalogue, explained selection, proven bounds of cost.
+//!
+//! | You want | Use |
+//! |---|---|
+//! | to know models, prices, ends of life | [`catalogue::Catalogue`] |
+//! | the model for a task, and why | [`select::select`] |
+//! | the same decision again | [`select::replay`] |
+//! | tokens of a prompt | [`tokens::prompt`] with a [`tokens::TokenCounter`] |
+//! | the most that a call can cost | [`cost::upper_bound`] |
+//! | what it did cost | [`cost::settle`] |
+//!
+//! # Features
+//!
+//! | Feature | Gives |
+//! |---|---|
+//! | `tokenizer` | `tokens::BpeCounter`: exact counts for `OpenAI`'s encodings, with their tables |
+//!
+//! None is on by default. The base has no HTTP client, no database driver, no tokenizer tables. Everything here is pure: time
+//! and the state of breakers are passed in.
+
+pub mod catalogue;
+pub mod cost;
+pub mod select;
+pub mod tokens;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
