@@ -23,6 +23,8 @@ pub mod cost;
 pub mod select;
 pub mod tokens;
 
+mod text;
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

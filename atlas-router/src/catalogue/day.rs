@@ -12,32 +12,19 @@ pub struct InvalidDay;
 /// A calendar day in UTC, written `2026-12-11`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Day {
-    year: i16,
-    month: i8,
-    day: i8,
-}
+pub struct Day(jiff::civil::Date);
 
 impl Day {
     /// The day of an instant.
     pub fn of(at: Timestamp) -> Self {
-        let date = jiff::Timestamp::from_millisecond(at.as_millis())
-            .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .date();
-        Self { year: date.year(), month: date.month(), day: date.day() }
+        // Records carry no time outside what a calendar has.
+        let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        Self(at.to_zoned(jiff::tz::TimeZone::UTC).date())
     }
 
     /// How many days `later` is after this one; negative if it is before.
     pub fn days_until(self, later: Self) -> i32 {
-        match (self.date(), later.date()) {
-            (Ok(from), Ok(to)) => from.until(to).map_or(0, |span| span.get_days()),
-            _ => 0,
-        }
-    }
-
-    fn date(self) -> Result<jiff::civil::Date, jiff::Error> {
-        jiff::civil::Date::new(self.year, self.month, self.day)
+        self.0.until(later.0).map_or(0, |span| span.get_days())
     }
 }
 
@@ -45,10 +32,9 @@ impl FromStr for Day {
     type Err = InvalidDay;
 
     fn from_str(text: &str) -> Result<Self, InvalidDay> {
+        let day = Self(text.parse().map_err(|_| InvalidDay)?);
         // The parser also takes shorter and longer spellings; one day has one.
-        let date: jiff::civil::Date = text.parse().map_err(|_| InvalidDay)?;
-        let day = Self { year: date.year(), month: date.month(), day: date.day() };
-        if text.len() == 10 && day.to_string() == text { Ok(day) } else { Err(InvalidDay) }
+        if day.to_string() == text { Ok(day) } else { Err(InvalidDay) }
     }
 }
 
@@ -67,7 +53,7 @@ impl From<Day> for String {
 
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+        fmt::Display::fmt(&self.0, f)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A catalogue that can't be used, with everything that is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the catalogue has {} fault(s):{}", .faults.len(), .faults.iter().map(|fault| format!("\n  {fault}")).collect::<String>())]
+#[error("the catalogue has {} fault(s):{}", .faults.len(), crate::text::lines(.faults))]
 pub struct CatalogueError {
     /// The faults, in the order of the file.
     pub faults: Vec<CatalogueFault>,

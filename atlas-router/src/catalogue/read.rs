@@ -44,8 +44,8 @@ pub(super) fn model(
     if encoding_margin.is_some_and(|margin| margin < Factor::ONE) {
         row.fault("encoding_margin", "must be at least \"1\": a bound never counts fewer tokens than are there");
     }
-    let max_input = row.count("max_input", raw.max_input);
-    let max_output = row.count("max_output", raw.max_output);
+    let max_input = row.count("max_input", raw.max_input.as_ref());
+    let max_output = row.count("max_output", raw.max_output.as_ref());
     let efforts = row.efforts(&raw.efforts);
     let is_effort = "must be one of the model's efforts";
     let default_effort = row.may("default_effort", raw.default_effort, is_effort, |text| {
@@ -147,9 +147,9 @@ impl Row<'_> {
         self.may(field, value, rule, read)
     }
 
-    fn count(&mut self, field: &str, value: Option<Value>) -> Option<u64> {
+    fn count(&mut self, field: &str, value: Option<&Value>) -> Option<u64> {
         let found = match value {
-            Some(Value::Integer(count)) if (1..=MOST_TOKENS).contains(&count) => u64::try_from(count).ok(),
+            Some(Value::Integer(count)) if (1..=MOST_TOKENS).contains(count) => u64::try_from(*count).ok(),
             _ => None,
         };
         if found.is_none() {
@@ -187,7 +187,7 @@ impl Row<'_> {
     }
 
     fn long(&mut self, long: RawLong) -> Option<LongContext> {
-        let above = self.count("long.above", long.above);
+        let above = self.count("long.above", long.above.as_ref());
         let input = self.need("long.input", long.input, FACTOR, Factor::read);
         let output = self.need("long.output", long.output, FACTOR, Factor::read);
         Some(LongContext { above: above?, input: input?, output: output? })

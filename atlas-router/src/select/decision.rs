@@ -68,6 +68,12 @@ pub struct Skipped {
     pub reason: Skip,
 }
 
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.model, self.reason)
+    }
+}
+
 /// Why a model was left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -142,7 +148,7 @@ pub enum SelectError {
         model: ModelId,
     },
     /// All models of the chain were left out.
-    #[error("no model can be used from {from:?} on:{}", .skipped.iter().map(|one| format!("\n  {}: {}", one.model, one.reason)).collect::<String>())]
+    #[error("no model can be used from {from:?} on:{}", crate::text::lines(.skipped))]
     NoModel {
         /// Where the chain starts.
         from: String,

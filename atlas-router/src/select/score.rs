@@ -118,7 +118,7 @@ fn keywords(text: &str) -> usize {
         keyword.split('-').all(|part| {
             let base = part.strip_suffix('e').unwrap_or(part);
             let is_form = |word: &&str| word.strip_prefix(base).is_some_and(|ending| ENDINGS.contains(&ending));
-            words.range(base..).take_while(|word| word.starts_with(base)).any(|word| is_form(word))
+            words.range(base..).take_while(|word| word.starts_with(base)).any(is_form)
         })
     };
     KEYWORDS.into_iter().filter(|keyword| has(keyword)).count()

@@ -3,6 +3,7 @@
 use crate::{Rng, built_in, cases, day};
 use atlas_router::catalogue::{Catalogue, Day};
 use atlas_schema::Timestamp;
+use std::fmt::Write as _;
 
 fn faults(text: &str) -> Vec<String> {
     Catalogue::read(text).unwrap_err().faults.into_iter().map(|fault| fault.place).collect()
@@ -169,12 +170,14 @@ fn random_graphs_of_fallbacks_with_circles_give_chains_that_end_and_hold_no_mode
         let mut text = String::from("sources = { here = \"https://example.org/\" }\n[fallbacks]\n");
         for from in 0..count {
             let to: Vec<String> = (0..rng.below(5)).map(|_| format!("\"m{}\"", rng.below(count))).collect();
-            text.push_str(&format!("m{from} = [{}]\n", to.join(", ")));
+            writeln!(text, "m{from} = [{}]", to.join(", ")).unwrap();
         }
         for at in 0..count {
-            text.push_str(&format!(
+            write!(
+                text,
                 "[[model]]\nid = \"m{at}\"\nprovider = \"p\"\nfamily = \"f\"\nmax_input = 9\nmax_output = 9\n{PRICE}"
-            ));
+            )
+            .unwrap();
         }
         let catalogue = Catalogue::read(&text).unwrap();
         let chain = catalogue.chain("m0");

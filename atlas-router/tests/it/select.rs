@@ -188,7 +188,7 @@ fn any(rng: &mut Rng, catalogue: &Catalogue) -> (Task, Situation) {
     task.max_cost =
         (rng.below(3) == 0).then(|| atlas_schema::Usd::from_nanos(i64::try_from(rng.below(1_000_000_000)).unwrap()));
     let days = ["2026-11-26", "2026-12-11", "2027-01-14", "2027-06-01"];
-    let mut situation = Situation::new(*rng.pick(&Stage::ALL), day(*rng.pick(&days)));
+    let mut situation = Situation::new(*rng.pick(&Stage::ALL), day(rng.pick::<&str>(&days)));
     situation.strategy = *rng.pick(&[Strategy::Auto, Strategy::Preview, Strategy::Stable]);
     situation.force_stable = rng.below(5) == 0;
     situation.billing = (rng.below(2) == 0).then(|| Billing::new(rng.below(300_000), 1 + rng.below(20_000)));
