@@ -19,7 +19,10 @@
 //! and the state of breakers are passed in.
 
 pub mod catalogue;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod cost;
+pub mod ledger;
 pub mod select;
 pub mod tokens;
 

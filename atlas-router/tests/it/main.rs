@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod cost;
+mod ledger;
 mod select;
 mod tokens;
 

@@ -1,0 +1,457 @@
+//! The checks that prove a ledger: one per promise on the page of [`BudgetLedger`].
+//!
+//! A host turns on the `conformance` feature in its dev-dependencies and writes two lines:
+//!
+//! ```
+//! # use atlas_router::ledger::{BudgetLedger, MemoryLedger};
+//! # use std::sync::Arc;
+//! async fn fresh() -> Arc<dyn BudgetLedger> {
+//!     Arc::new(MemoryLedger::new(atlas_schema::Stage::Dev))
+//! }
+//! mod ledger {
+//!     atlas_router::budget_ledger_conformance!(crate::fresh);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Each check becomes a test of its own. The ledger need not be empty: a check works in scopes of its own. New checks may come
+//! in any release.
+
+// A check is a test: it says what is wrong by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
+
+use crate::catalogue::ModelId;
+use crate::ledger::{BudgetLedger, GroupBy, HoldId, HoldState, Kind, LedgerError, Month, Reserve, Reserved, Scope};
+use atlas_schema::{AlertKind, CorrelationId, JobId, StrategyName, TenantId, Timestamp, Usd};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// Makes one test of each check for the ledger that `$fresh` gives.
+#[macro_export]
+macro_rules! budget_ledger_conformance {
+    ($fresh:path) => {
+        $crate::budget_ledger_conformance!(@each $fresh;
+            a_limit_is_never_passed_by_reservations,
+            a_limit_is_never_passed_by_many_callers_at_once,
+            a_hold_counts_in_all_its_scopes_or_in_none,
+            the_same_reservation_again_takes_nothing_more,
+            an_id_of_another_reservation_is_a_conflict,
+            a_settlement_puts_the_cost_in_the_place_of_the_hold,
+            a_settlement_counts_once_and_another_one_is_a_conflict,
+            a_cost_over_its_hold_is_counted_in_full,
+            a_release_gives_back_what_was_not_sent,
+            a_sent_hold_is_not_released_and_not_refunded,
+            an_expired_unsent_hold_is_refunded_and_then_not_sent,
+            expired_unsent_holds_make_room_without_a_sweep,
+            a_late_cost_of_a_refunded_hold_still_counts,
+            sent_holds_past_their_time_are_listed_until_they_are_settled,
+            a_limit_of_zero_lets_nothing_in_and_no_limit_everything,
+            a_lowered_limit_takes_nothing_back_and_lets_nothing_in,
+            alerts_come_once_per_threshold_scope_and_month,
+            a_new_month_begins_at_nothing,
+            a_hold_counts_in_the_month_of_its_reservation,
+            malformed_requests_are_refused,
+            reports_add_up_by_request_model_strategy_and_day,
+        );
+    };
+    (@each $fresh:path; $($check:ident,)*) => {
+        $(
+            #[test]
+            fn $check() {
+                $crate::conformance::block_on(async { $crate::conformance::$check($fresh().await).await });
+            }
+        )*
+    };
+}
+
+/// Runs one check to its end, on a runtime of its own.
+pub fn block_on(check: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(check);
+}
+
+/// A ledger under test, with scopes and a time of its own.
+struct Bench {
+    ledger: Arc<dyn BudgetLedger>,
+    now: Timestamp,
+    tenant: Scope,
+    job: Scope,
+}
+
+/// Distinct within a process by counting and between processes by the time they began.
+fn unique() -> [u8; 16] {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock").as_nanos();
+    let mixed = since ^ (u128::from(std::process::id()) << 96) ^ u128::from(NEXT.fetch_add(1, Ordering::Relaxed)) << 64;
+    mixed.to_be_bytes()
+}
+
+fn id() -> HoldId {
+    HoldId::from_bytes(unique())
+}
+
+/// So many thousandths of a dollar.
+fn mills(count: i64) -> Usd {
+    Usd::from_nanos(count * 1_000_000)
+}
+
+impl Bench {
+    fn new(ledger: Arc<dyn BudgetLedger>) -> Self {
+        let bytes = unique();
+        Self {
+            ledger,
+            // The middle of a month.
+            now: Timestamp::from_millis(1_794_744_000_000).expect("a time"),
+            tenant: Scope::Tenant(TenantId::new(format!("c{:032x}", u128::from_be_bytes(bytes))).expect("a tenant")),
+            job: Scope::Job(JobId::from_bytes(bytes)),
+        }
+    }
+
+    async fn with_limit(ledger: Arc<dyn BudgetLedger>, limit: Usd) -> Self {
+        let bench = Self::new(ledger);
+        bench.limit(&bench.tenant, Some(limit)).await;
+        bench
+    }
+
+    async fn limit(&self, scope: &Scope, limit: Option<Usd>) {
+        self.ledger.limit(vec![(scope.clone(), limit)]).await.expect("a limit");
+    }
+
+    fn request(&self, amount: Usd) -> Reserve {
+        Reserve::new(id(), vec![self.tenant.clone(), self.job.clone()], amount, ModelId::new("m"))
+    }
+
+    async fn reserve(&self, amount: Usd) -> Result<Reserved, LedgerError> {
+        self.ledger.reserve(self.request(amount), self.now).await
+    }
+
+    async fn held(&self, amount: Usd) -> HoldId {
+        self.reserve(amount).await.expect("room").hold.id
+    }
+
+    async fn sent(&self, amount: Usd) -> HoldId {
+        let hold = self.held(amount).await;
+        self.ledger.send(hold, self.now).await.expect("a hold to send");
+        hold
+    }
+
+    /// Held and settled of the tenant.
+    async fn used(&self) -> (Usd, Usd) {
+        let balance = self.ledger.balance(&self.tenant, Month::of(self.now)).await.expect("a balance");
+        (balance.held, balance.settled)
+    }
+
+    fn later(&self) -> Timestamp {
+        self.now.saturating_add(Duration::from_mins(15))
+    }
+}
+
+fn kind<T: std::fmt::Debug>(result: Result<T, LedgerError>) -> Kind {
+    result.expect_err("a refusal").kind()
+}
+
+/// **Hard**, one by one, to the nano-dollar.
+pub async fn a_limit_is_never_passed_by_reservations(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    bench.held(mills(7)).await;
+    let error = bench.reserve(Usd::from_nanos(3_000_001)).await.expect_err("no room");
+    let exceeded = error.exceeded().expect("the scope").clone();
+    assert_eq!((error.kind(), exceeded.scope, exceeded.limit), (Kind::Exceeded, bench.tenant.clone(), mills(10)));
+    assert_eq!((exceeded.used, exceeded.asked), (mills(7), Usd::from_nanos(3_000_001)));
+    bench.held(mills(3)).await;
+    assert_eq!(kind(bench.reserve(Usd::from_nanos(1)).await), Kind::Exceeded);
+    bench.held(Usd::ZERO).await;
+    assert_eq!(bench.used().await, (mills(10), Usd::ZERO));
+}
+
+/// **Hard**, at once: exactly as many get in as have room.
+pub async fn a_limit_is_never_passed_by_many_callers_at_once(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Arc::new(Bench::with_limit(ledger, mills(47)).await);
+    let calls: Vec<_> = (0..100)
+        .map(|_| {
+            let bench = Arc::clone(&bench);
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+                runtime.block_on(async {
+                    let reserved = bench.reserve(mills(1)).await;
+                    match reserved {
+                        Ok(reserved) => {
+                            bench.ledger.send(reserved.hold.id, bench.now).await.expect("a hold");
+                            bench.ledger.settle(reserved.hold.id, mills(1), bench.now).await.expect("a settlement");
+                            true
+                        }
+                        Err(error) => {
+                            assert_eq!(error.kind(), Kind::Exceeded, "{error}");
+                            false
+                        }
+                    }
+                })
+            })
+        })
+        .collect();
+    let admitted = calls.into_iter().map(|call| call.join().expect("a call")).filter(|admitted| *admitted).count();
+    assert_eq!(admitted, 47);
+    assert_eq!(bench.used().await, (Usd::ZERO, mills(47)));
+}
+
+/// **Whole**.
+pub async fn a_hold_counts_in_all_its_scopes_or_in_none(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    bench.limit(&bench.job, Some(mills(5))).await;
+    let month = Month::of(bench.now);
+    bench.held(mills(4)).await;
+    let error = bench.reserve(mills(2)).await.expect_err("no room in the job");
+    assert_eq!(error.exceeded().expect("a scope").scope, bench.job);
+    assert_eq!(bench.used().await.0, mills(4), "nothing stays of a refused hold");
+    assert_eq!(bench.ledger.balance(&bench.job, month).await.expect("a balance").held, mills(4));
+}
+
+/// **Whole**: repeating a call is safe.
+pub async fn the_same_reservation_again_takes_nothing_more(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    let request = bench.request(mills(6));
+    let first = bench.ledger.reserve(request.clone(), bench.now).await.expect("room").hold;
+    let again = bench.ledger.reserve(request.clone(), bench.later()).await.expect("the same hold").hold;
+    assert_eq!(again, first);
+    assert_eq!(bench.used().await.0, mills(6));
+    bench.ledger.send(first.id, bench.now).await.expect("a hold");
+    bench.ledger.send(first.id, bench.now).await.expect("again is no change");
+    bench.ledger.settle(first.id, mills(5), bench.now).await.expect("a settlement");
+    let settled = bench.ledger.reserve(request, bench.now).await.expect("the same hold").hold;
+    assert_eq!((settled.state, settled.cost), (HoldState::Settled, mills(5)));
+}
+
+/// **Whole**: an id is one reservation's.
+pub async fn an_id_of_another_reservation_is_a_conflict(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::new(ledger);
+    let mut request = bench.request(mills(6));
+    bench.ledger.reserve(request.clone(), bench.now).await.expect("room");
+    request.amount = mills(7);
+    assert_eq!(kind(bench.ledger.reserve(request, bench.now).await), Kind::Conflict);
+}
+
+/// Settlement.
+pub async fn a_settlement_puts_the_cost_in_the_place_of_the_hold(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    let hold = bench.sent(mills(10)).await;
+    assert_eq!(bench.used().await, (mills(10), Usd::ZERO));
+    bench.ledger.settle(hold, mills(3), bench.now).await.expect("a settlement");
+    assert_eq!(bench.used().await, (Usd::ZERO, mills(3)));
+    let stored = bench.ledger.hold(hold).await.expect("an answer").expect("a hold");
+    assert_eq!((stored.state, stored.cost, stored.amount), (HoldState::Settled, mills(3), mills(10)));
+    bench.held(mills(7)).await;
+    assert_eq!(kind(bench.ledger.settle(id(), mills(1), bench.now).await), Kind::NotFound);
+    assert!(bench.ledger.hold(id()).await.expect("an answer").is_none());
+}
+
+/// **Whole**: a settlement counts once.
+pub async fn a_settlement_counts_once_and_another_one_is_a_conflict(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::new(ledger);
+    let hold = bench.sent(mills(10)).await;
+    for _ in 0..2 {
+        bench.ledger.settle(hold, mills(3), bench.now).await.expect("again is no change");
+    }
+    assert_eq!(kind(bench.ledger.settle(hold, mills(4), bench.now).await), Kind::Conflict);
+    assert_eq!(kind(bench.ledger.send(hold, bench.now).await), Kind::NotHeld);
+    assert_eq!(bench.used().await, (Usd::ZERO, mills(3)));
+}
+
+/// **Hard**: what was spent is never hidden.
+pub async fn a_cost_over_its_hold_is_counted_in_full(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    let hold = bench.sent(mills(2)).await;
+    bench.ledger.settle(hold, mills(12), bench.now).await.expect("a settlement");
+    assert_eq!(bench.used().await, (Usd::ZERO, mills(12)));
+    assert_eq!(kind(bench.reserve(Usd::from_nanos(1)).await), Kind::Exceeded);
+}
+
+/// Release.
+pub async fn a_release_gives_back_what_was_not_sent(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    let hold = bench.held(mills(10)).await;
+    for _ in 0..2 {
+        bench.ledger.release(hold, bench.now).await.expect("again is no change");
+    }
+    assert_eq!(bench.used().await, (Usd::ZERO, Usd::ZERO));
+    assert_eq!(kind(bench.ledger.send(hold, bench.now).await), Kind::NotHeld);
+    assert_eq!(kind(bench.ledger.release(id(), bench.now).await), Kind::NotFound);
+}
+
+/// A sent hold stays counted.
+pub async fn a_sent_hold_is_not_released_and_not_refunded(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    let hold = bench.sent(mills(10)).await;
+    assert_eq!(kind(bench.ledger.release(hold, bench.now).await), Kind::NotHeld);
+    bench.ledger.sweep(bench.later().saturating_add(Duration::from_hours(24)), 1000).await.expect("a sweep");
+    assert_eq!(bench.used().await, (mills(10), Usd::ZERO));
+    let later = bench.ledger.reserve(bench.request(Usd::from_nanos(1)), bench.later()).await;
+    assert_eq!(kind(later), Kind::Exceeded);
+}
+
+/// Expiry, to the millisecond.
+pub async fn an_expired_unsent_hold_is_refunded_and_then_not_sent(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    let hold = bench.held(mills(10)).await;
+    let before = Timestamp::from_millis(bench.later().as_millis() - 1).expect("a time");
+    while bench.ledger.sweep(before, 1000).await.expect("a sweep") > 0 {}
+    assert_eq!(bench.used().await.0, mills(10), "not a moment early");
+    while bench.ledger.sweep(bench.later(), 1000).await.expect("a sweep") > 0 {}
+    assert_eq!(bench.used().await, (Usd::ZERO, Usd::ZERO));
+    assert_eq!(kind(bench.ledger.send(hold, bench.later()).await), Kind::NotHeld);
+}
+
+/// Dead callers' money comes back by itself.
+pub async fn expired_unsent_holds_make_room_without_a_sweep(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    bench.held(mills(10)).await;
+    assert_eq!(kind(bench.reserve(mills(1)).await), Kind::Exceeded);
+    bench.ledger.reserve(bench.request(mills(10)), bench.later()).await.expect("the dead one's room");
+}
+
+/// **Hard**: a cost that comes late is still a cost.
+pub async fn a_late_cost_of_a_refunded_hold_still_counts(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    let hold = bench.held(mills(10)).await;
+    bench.ledger.release(hold, bench.now).await.expect("a release");
+    bench.ledger.settle(hold, mills(4), bench.now).await.expect("a settlement");
+    assert_eq!(bench.used().await, (Usd::ZERO, mills(4)));
+}
+
+/// Reconciliation.
+pub async fn sent_holds_past_their_time_are_listed_until_they_are_settled(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::new(ledger);
+    let (sent, unsent) = (bench.sent(mills(2)).await, bench.held(mills(1)).await);
+    let listed = async |at| {
+        let holds = bench.ledger.unreconciled(at, 1000).await.expect("a list");
+        (holds.iter().any(|hold| hold.id == sent), holds.iter().any(|hold| hold.id == unsent))
+    };
+    assert_eq!(listed(bench.now).await, (false, false));
+    assert_eq!(listed(bench.later()).await, (true, false));
+    bench.ledger.settle(sent, mills(1), bench.later()).await.expect("a settlement");
+    assert_eq!(listed(bench.later()).await, (false, false));
+}
+
+/// Limits at their ends.
+pub async fn a_limit_of_zero_lets_nothing_in_and_no_limit_everything(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, Usd::ZERO).await;
+    assert_eq!(kind(bench.reserve(Usd::from_nanos(1)).await), Kind::Exceeded);
+    bench.limit(&bench.tenant, None).await;
+    bench.held(Usd::MAX).await;
+    // Past the range of money nothing has room, even without a limit that is lower.
+    bench.limit(&bench.tenant, Some(Usd::MAX)).await;
+    assert_eq!(kind(bench.reserve(Usd::from_nanos(1)).await), Kind::Exceeded);
+}
+
+/// Limits in the middle of a month.
+pub async fn a_lowered_limit_takes_nothing_back_and_lets_nothing_in(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    let hold = bench.sent(mills(8)).await;
+    bench.limit(&bench.tenant, Some(mills(5))).await;
+    assert_eq!(kind(bench.reserve(Usd::from_nanos(1)).await), Kind::Exceeded);
+    bench.ledger.settle(hold, mills(4), bench.now).await.expect("a settlement");
+    bench.held(mills(1)).await;
+    assert_eq!(kind(bench.reserve(Usd::from_nanos(1)).await), Kind::Exceeded);
+}
+
+/// Alerts at 80 and 95 percent.
+pub async fn alerts_come_once_per_threshold_scope_and_month(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(100)).await;
+    let percents = |reserved: Reserved| -> Vec<(u8, Usd)> {
+        let of = |alert: &atlas_schema::Alert| match alert.kind {
+            AlertKind::Budget { percent, used, .. } => (percent, used),
+            _ => panic!("an alert of another kind"),
+        };
+        reserved.alerts.iter().map(of).collect()
+    };
+    let reserve = async |amount| percents(bench.reserve(amount).await.expect("room"));
+    assert_eq!(reserve(Usd::from_nanos(79_999_999)).await, []);
+    assert_eq!(reserve(Usd::from_nanos(1)).await, [(80, mills(80))]);
+    assert_eq!(reserve(mills(10)).await, []);
+    let hold = bench.reserve(mills(5)).await.expect("room");
+    let alert = hold.alerts[0].clone();
+    assert_eq!(alert.key, format!("budget/{}/{}/95", bench.tenant, Month::of(bench.now)));
+    assert_eq!(percents(hold), [(95, mills(95))]);
+    assert_eq!(reserve(mills(5)).await, []);
+    let fresh = Bench::with_limit(Arc::clone(&bench.ledger), mills(100)).await;
+    let both = fresh.reserve(mills(96)).await.expect("room");
+    assert_eq!(percents(both), [(80, mills(96)), (95, mills(96))]);
+    // A settlement over its hold can pass a threshold as well.
+    let over = Bench::with_limit(Arc::clone(&bench.ledger), mills(100)).await;
+    let hold = over.sent(mills(1)).await;
+    let alerts = over.ledger.settle(hold, mills(90), over.now).await.expect("a settlement");
+    assert_eq!(alerts.len(), 1);
+}
+
+/// Months.
+pub async fn a_new_month_begins_at_nothing(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    bench.sent(mills(10)).await;
+    let next = bench.now.saturating_add(Duration::from_hours(24 * 31));
+    let reserved = bench.ledger.reserve(bench.request(mills(10)), next).await.expect("a month's whole limit");
+    assert_eq!(reserved.hold.month, Month::of(next));
+    assert_eq!(reserved.alerts.len(), 2, "a new month has alerts of its own");
+}
+
+/// Months, at midnight.
+pub async fn a_hold_counts_in_the_month_of_its_reservation(ledger: Arc<dyn BudgetLedger>) {
+    let mut bench = Bench::with_limit(ledger, mills(10)).await;
+    // 2026-11-30T23:59:59.999Z.
+    bench.now = Timestamp::from_millis(1_796_083_199_999).expect("a time");
+    let hold = bench.sent(mills(10)).await;
+    let after = bench.now.saturating_add(Duration::from_millis(1));
+    assert_eq!((Month::of(bench.now).to_string(), Month::of(after).to_string()), ("2026-11".into(), "2026-12".into()));
+    bench.ledger.settle(hold, mills(9), after).await.expect("a settlement");
+    assert_eq!(bench.used().await, (Usd::ZERO, mills(9)));
+    let december = bench.ledger.balance(&bench.tenant, Month::of(after)).await.expect("a balance");
+    assert_eq!((december.held, december.settled), (Usd::ZERO, Usd::ZERO));
+}
+
+/// Bad input.
+pub async fn malformed_requests_are_refused(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::new(ledger);
+    let refused = async |change: &dyn Fn(&mut Reserve)| {
+        let mut request = bench.request(mills(1));
+        change(&mut request);
+        kind(bench.ledger.reserve(request, bench.now).await)
+    };
+    assert_eq!(refused(&|request| request.scopes.clear()).await, Kind::InvalidInput);
+    assert_eq!(refused(&|request| request.scopes = vec![request.scopes[0].clone(); 2]).await, Kind::InvalidInput);
+    assert_eq!(refused(&|request| request.amount = Usd::from_nanos(-1)).await, Kind::InvalidInput);
+    assert_eq!(refused(&|request| request.expires_in = Duration::ZERO).await, Kind::InvalidInput);
+    assert_eq!(refused(&|request| request.expires_in = Duration::MAX).await, Kind::InvalidInput);
+    let other = atlas_schema::Stage::ALL.into_iter().find(|stage| *stage != bench.ledger.stage()).expect("a stage");
+    assert_eq!(refused(&|request| request.scopes.push(Scope::Stage(other))).await, Kind::WrongStage);
+    let hold = bench.held(mills(1)).await;
+    assert_eq!(kind(bench.ledger.settle(hold, Usd::from_nanos(-1), bench.now).await), Kind::InvalidInput);
+}
+
+/// Reports.
+pub async fn reports_add_up_by_request_model_strategy_and_day(ledger: Arc<dyn BudgetLedger>) {
+    let mut bench = Bench::new(ledger);
+    // A month that no other check uses.
+    let far = i64::from(u32::from_be_bytes(*unique().last_chunk().expect("bytes")) % 60_000);
+    bench.now = Timestamp::from_millis(2_000_000_000_000 + far * 86_400_000 * 31).expect("a time");
+    let name = bench.tenant.to_string().replace("tenant/", "");
+    let correlation = CorrelationId::new(&name).expect("an id");
+    let mut request = bench.request(mills(5));
+    request.model = ModelId::new("model-a");
+    request.strategy = Some(StrategyName::new("plan").expect("a name"));
+    request.correlation_id = Some(correlation);
+    let hold = bench.ledger.reserve(request, bench.now).await.expect("room").hold.id;
+    bench.ledger.send(hold, bench.now).await.expect("a hold");
+    bench.ledger.settle(hold, mills(3), bench.now).await.expect("a settlement");
+    bench.held(mills(2)).await;
+    let line = async |by, name: &str| {
+        let lines = bench.ledger.report(Month::of(bench.now), by).await.expect("a report");
+        assert!(lines.is_sorted_by(|one, two| one.name < two.name));
+        let line = lines.into_iter().find(|line| line.name == name).expect("a line");
+        (line.calls, line.settled, line.held)
+    };
+    assert_eq!(line(GroupBy::CorrelationId, &name).await, (1, mills(3), Usd::ZERO));
+    assert_eq!(line(GroupBy::Model, "model-a").await, (1, mills(3), Usd::ZERO));
+    assert_eq!(line(GroupBy::Model, "m").await, (0, Usd::ZERO, mills(2)));
+    assert_eq!(line(GroupBy::Strategy, "plan").await, (1, mills(3), Usd::ZERO));
+    let day = crate::catalogue::Day::of(bench.now).to_string();
+    assert_eq!(line(GroupBy::Day, &day).await, (1, mills(3), mills(2)));
+}

@@ -1,0 +1,201 @@
+//! Rows as SQL.
+
+use super::{BACKEND, failed};
+use crate::catalogue::ModelId;
+use crate::ledger::error::{Kind, LedgerError};
+use crate::ledger::hold::{Hold, HoldId, HoldState};
+use crate::ledger::rules::Rows;
+use crate::ledger::scope::{Balance, Month, Scope};
+use crate::ledger::{GroupBy, Line};
+use atlas_schema::{CorrelationId, StrategyName, Timestamp, Usd};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+/// The rows within the transaction of a connection.
+pub(super) struct SqliteRows<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) operation: &'static str,
+}
+
+const COLUMNS: &str = "id, month, scopes, amount, state, cost, created_at, expires_at, model, strategy, correlation_id";
+
+impl SqliteRows<'_> {
+    fn fail(&self) -> impl Fn(rusqlite::Error) -> LedgerError + use<> {
+        let operation = self.operation;
+        move |error| failed(&error, operation)
+    }
+
+    pub(super) fn limit(&self, limits: &[(Scope, Option<Usd>)]) -> Result<(), LedgerError> {
+        for (scope, limit) in limits {
+            let key = scope.to_string();
+            let done = match limit {
+                Some(limit) => self.connection.execute(
+                    "INSERT OR REPLACE INTO atlas_router_limit VALUES (?1, ?2)",
+                    params![key, limit.as_nanos()],
+                ),
+                None => self.connection.execute("DELETE FROM atlas_router_limit WHERE scope = ?1", [key]),
+            };
+            done.map_err(self.fail())?;
+        }
+        Ok(())
+    }
+
+    /// Holds in a state that expire at `now` or before, oldest first.
+    pub(super) fn due(&self, state: HoldState, now: Timestamp, limit: usize) -> Result<Vec<Hold>, LedgerError> {
+        // The state is written out, so that the partial index serves.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM atlas_router_hold WHERE state = {} AND expires_at <= ?1 ORDER BY expires_at, id LIMIT ?2",
+            number(state)
+        );
+        let mut statement = self.connection.prepare_cached(&sql).map_err(self.fail())?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = statement.query_map(params![now.as_millis(), limit], read).map_err(self.fail())?;
+        let rows: Vec<RawHold> = found.collect::<Result<_, _>>().map_err(self.fail())?;
+        rows.into_iter().map(|raw| raw.check(self.operation)).collect()
+    }
+
+    pub(super) fn report(&self, month: Month, by: GroupBy) -> Result<Vec<Line>, LedgerError> {
+        let name = match by {
+            GroupBy::CorrelationId => "coalesce(correlation_id, '')",
+            GroupBy::Model => "model",
+            GroupBy::Strategy => "coalesce(strategy, '')",
+            GroupBy::Day => "date(created_at / 1000, 'unixepoch')",
+        };
+        let sql = format!(
+            "SELECT {name}, count(*) FILTER (WHERE state = 2), coalesce(sum(cost) FILTER (WHERE state = 2), 0),
+               coalesce(sum(amount) FILTER (WHERE state < 2), 0)
+             FROM atlas_router_hold WHERE month = ?1 AND state < 3 GROUP BY 1 ORDER BY 1"
+        );
+        let mut statement = self.connection.prepare_cached(&sql).map_err(self.fail())?;
+        let line = |row: &Row<'_>| {
+            Ok(Line {
+                name: row.get(0)?,
+                calls: u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0),
+                settled: Usd::from_nanos(row.get(2)?),
+                held: Usd::from_nanos(row.get(3)?),
+            })
+        };
+        let found = statement.query_map([month.as_number()], line).map_err(self.fail())?;
+        found.collect::<Result<_, _>>().map_err(self.fail())
+    }
+}
+
+impl Rows for SqliteRows<'_> {
+    const BACKEND: &'static str = BACKEND;
+
+    fn hold(&mut self, id: HoldId) -> Result<Option<Hold>, LedgerError> {
+        let sql = format!("SELECT {COLUMNS} FROM atlas_router_hold WHERE id = ?1");
+        let mut statement = self.connection.prepare_cached(&sql).map_err(self.fail())?;
+        let found = statement.query_row([id.as_bytes()], read).optional().map_err(self.fail())?;
+        found.map(|raw| raw.check(self.operation)).transpose()
+    }
+
+    fn put_hold(&mut self, hold: &Hold) -> Result<(), LedgerError> {
+        let scopes = serde_json::to_string(&hold.scopes)
+            .map_err(|error| LedgerError::new(Kind::Internal, BACKEND, self.operation).with_source(error))?;
+        let sql = format!(
+            "INSERT INTO atlas_router_hold ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             ON CONFLICT (id) DO UPDATE SET state = excluded.state, cost = excluded.cost"
+        );
+        let mut statement = self.connection.prepare_cached(&sql).map_err(self.fail())?;
+        let done = statement.execute(params![
+            hold.id.as_bytes(),
+            hold.month.as_number(),
+            scopes,
+            hold.amount.as_nanos(),
+            number(hold.state),
+            hold.cost.as_nanos(),
+            hold.created_at.as_millis(),
+            hold.expires_at.as_millis(),
+            hold.model.as_str(),
+            hold.strategy.as_ref().map(StrategyName::as_str),
+            hold.correlation_id.as_ref().map(CorrelationId::as_str),
+        ]);
+        done.map(|_| ()).map_err(self.fail())
+    }
+
+    fn balance(&mut self, scope: &Scope, month: Month) -> Result<Balance, LedgerError> {
+        let sql = "SELECT l.amount, coalesce(b.held, 0), coalesce(b.settled, 0), coalesce(b.alerted, 0)
+             FROM (SELECT ?1 AS scope) asked LEFT JOIN atlas_router_limit l ON l.scope = asked.scope
+             LEFT JOIN atlas_router_balance b ON b.scope = asked.scope AND b.month = ?2";
+        let mut statement = self.connection.prepare_cached(sql).map_err(self.fail())?;
+        let balance = |row: &Row<'_>| {
+            Ok(Balance {
+                limit: row.get::<_, Option<i64>>(0)?.map(Usd::from_nanos),
+                held: Usd::from_nanos(row.get(1)?),
+                settled: Usd::from_nanos(row.get(2)?),
+                alerted: row.get(3)?,
+            })
+        };
+        statement.query_row(params![scope.to_string(), month.as_number()], balance).map_err(self.fail())
+    }
+
+    fn put_balance(&mut self, scope: &Scope, month: Month, balance: &Balance) -> Result<(), LedgerError> {
+        let sql = "INSERT OR REPLACE INTO atlas_router_balance VALUES (?1, ?2, ?3, ?4, ?5)";
+        let mut statement = self.connection.prepare_cached(sql).map_err(self.fail())?;
+        let done = statement.execute(params![
+            scope.to_string(),
+            month.as_number(),
+            balance.held.as_nanos(),
+            balance.settled.as_nanos(),
+            balance.alerted,
+        ]);
+        done.map(|_| ()).map_err(self.fail())
+    }
+
+    fn expired(&mut self, now: Timestamp, limit: usize) -> Result<Vec<Hold>, LedgerError> {
+        self.due(HoldState::Held, now, limit)
+    }
+}
+
+/// States as the file keeps them.
+const fn number(state: HoldState) -> i64 {
+    match state {
+        HoldState::Held => 0,
+        HoldState::Sent => 1,
+        HoldState::Settled => 2,
+        HoldState::Released => 3,
+    }
+}
+
+/// A row as it stands in the file, which others may have written.
+struct RawHold {
+    id: [u8; 16],
+    month: u32,
+    scopes: String,
+    numbers: [i64; 5],
+    model: String,
+    strategy: Option<String>,
+    correlation_id: Option<String>,
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<RawHold> {
+    Ok(RawHold {
+        id: row.get(0)?,
+        month: row.get(1)?,
+        scopes: row.get(2)?,
+        numbers: [row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?],
+        model: row.get(8)?,
+        strategy: row.get(9)?,
+        correlation_id: row.get(10)?,
+    })
+}
+
+impl RawHold {
+    fn check(self, operation: &'static str) -> Result<Hold, LedgerError> {
+        let corrupt = || LedgerError::new(Kind::Corrupt, BACKEND, operation);
+        let [amount, state, cost, created_at, expires_at] = self.numbers;
+        Ok(Hold {
+            id: HoldId::from_bytes(self.id),
+            month: Month::from_number(self.month),
+            scopes: serde_json::from_str(&self.scopes).map_err(|_| corrupt())?,
+            amount: Usd::from_nanos(amount),
+            state: HoldState::ALL.into_iter().find(|one| number(*one) == state).ok_or_else(corrupt)?,
+            cost: Usd::from_nanos(cost),
+            created_at: Timestamp::from_millis(created_at).map_err(|_| corrupt())?,
+            expires_at: Timestamp::from_millis(expires_at).map_err(|_| corrupt())?,
+            model: ModelId::new(self.model),
+            strategy: self.strategy.map(StrategyName::new).transpose().map_err(|_| corrupt())?,
+            correlation_id: self.correlation_id.map(CorrelationId::new).transpose().map_err(|_| corrupt())?,
+        })
+    }
+}
