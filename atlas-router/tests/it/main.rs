@@ -7,6 +7,7 @@ mod catalogue;
 mod cost;
 mod ledger;
 mod select;
+mod spend;
 mod tokens;
 
 use atlas_router::catalogue::{Catalogue, Day};
