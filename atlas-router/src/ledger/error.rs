@@ -78,7 +78,7 @@ pub struct Exceeded {
 /// A failure of a ledger. The call had no effect, unless [`is_retryable`](Self::is_retryable): then either may hold, and
 /// repeating it is safe.
 #[derive(Debug, thiserror::Error)]
-#[error("{operation} failed in the {backend} ledger: {kind}{}", .exceeded.as_ref().map(told).unwrap_or_default())]
+#[error("{operation} failed in the {backend} ledger: {kind}{}", .exceeded.as_deref().map(told).unwrap_or_default())]
 pub struct LedgerError {
     kind: Kind,
     backend: &'static str,
@@ -88,8 +88,8 @@ pub struct LedgerError {
     source: Option<BoxError>,
 }
 
-fn told(exceeded: &Box<Exceeded>) -> String {
-    let Exceeded { scope, limit, used, asked } = &**exceeded;
+fn told(exceeded: &Exceeded) -> String {
+    let Exceeded { scope, limit, used, asked } = exceeded;
     format!(" ({scope} has used ${used} of ${limit} and ${asked} more was asked for)")
 }
 

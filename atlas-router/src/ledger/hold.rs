@@ -79,7 +79,8 @@ pub enum HoldState {
 }
 
 impl HoldState {
-    pub(super) const ALL: [Self; 4] = [Self::Held, Self::Sent, Self::Settled, Self::Released];
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Held, Self::Sent, Self::Settled, Self::Released];
 
     /// Whether its amount counts as held.
     pub const fn is_open(self) -> bool {
