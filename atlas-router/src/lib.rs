@@ -6,6 +6,7 @@
 //! | the model for a task, and why | [`select::select`] |
 //! | the same decision again | [`select::replay`] |
 //! | tokens of a prompt | [`tokens::prompt`] with a [`tokens::TokenCounter`] |
+//! | a budget that holds | [`ledger::BudgetLedger`]: [`ledger::MemoryLedger`], `ledger::SqliteLedger`, or your own |
 //! | the most that a call can cost | [`cost::upper_bound`] |
 //! | what it did cost | [`cost::settle`] |
 //!
@@ -14,9 +15,11 @@
 //! | Feature | Gives |
 //! |---|---|
 //! | `tokenizer` | `tokens::BpeCounter`: exact counts for `OpenAI`'s encodings, with their tables |
+//! | `sqlite` | `ledger::SqliteLedger`: budgets in one file, for several processes of one machine |
+//! | `conformance` | `budget_ledger_conformance!`: the checks that prove a ledger |
 //!
-//! None is on by default. The base has no HTTP client, no database driver, no tokenizer tables. Everything here is pure: time
-//! and the state of breakers are passed in.
+//! None is on by default. The base has no HTTP client, no database driver, no tokenizer tables. Time and the state of breakers
+//! are passed in.
 
 pub mod catalogue;
 #[cfg(feature = "conformance")]

@@ -1,0 +1,71 @@
+//! The checks that prove a ledger: one per promise on the page of [`BudgetLedger`].
+//!
+//! A host turns on the `conformance` feature in its dev-dependencies and writes two lines:
+//!
+//! ```
+//! # use atlas_router::ledger::{BudgetLedger, MemoryLedger};
+//! # use std::sync::Arc;
+//! async fn fresh() -> Arc<dyn BudgetLedger> {
+//!     Arc::new(MemoryLedger::new(atlas_schema::Stage::Dev))
+//! }
+//! mod ledger {
+//!     atlas_router::budget_ledger_conformance!(crate::fresh);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Each check becomes a test of its own. The ledger need not be empty: a check works in scopes of its own. New checks may come
+//! in any release.
+
+// A check is a test: it says what is wrong by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
+
+mod bench;
+mod checks;
+
+pub use checks::*;
+
+use std::future::Future;
+
+/// Makes one test of each check for the ledger that `$fresh` gives.
+#[macro_export]
+macro_rules! budget_ledger_conformance {
+    ($fresh:path) => {
+        $crate::budget_ledger_conformance!(@each $fresh;
+            a_limit_is_never_passed_by_reservations,
+            a_limit_is_never_passed_by_many_callers_at_once,
+            a_hold_counts_in_all_its_scopes_or_in_none,
+            the_same_reservation_again_takes_nothing_more,
+            an_id_of_another_reservation_is_a_conflict,
+            a_settlement_puts_the_cost_in_the_place_of_the_hold,
+            a_settlement_counts_once_and_another_one_is_a_conflict,
+            a_cost_over_its_hold_is_counted_in_full,
+            a_release_gives_back_what_was_not_sent,
+            a_sent_hold_is_not_released_and_not_refunded,
+            an_expired_unsent_hold_is_refunded_and_then_not_sent,
+            expired_unsent_holds_make_room_without_a_sweep,
+            a_late_cost_of_a_refunded_hold_still_counts,
+            sent_holds_past_their_time_are_listed_until_they_are_settled,
+            a_limit_of_zero_lets_nothing_in_and_no_limit_everything,
+            a_lowered_limit_takes_nothing_back_and_lets_nothing_in,
+            alerts_come_once_per_threshold_scope_and_month,
+            a_new_month_begins_at_nothing,
+            a_hold_counts_in_the_month_of_its_reservation,
+            malformed_requests_are_refused,
+            reports_add_up_by_request_model_strategy_and_day,
+        );
+    };
+    (@each $fresh:path; $($check:ident,)*) => {
+        $(
+            #[test]
+            fn $check() {
+                $crate::conformance::block_on(async { $crate::conformance::$check($fresh().await).await });
+            }
+        )*
+    };
+}
+
+/// Runs one check to its end, on a runtime of its own.
+pub fn block_on(check: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(check);
+}
