@@ -1,4 +1,4 @@
-//! The checks that prove a ledger: one per promise on the page of [`BudgetLedger`].
+//! The checks that prove a ledger: one per promise on the page of [`BudgetLedger`](crate::ledger::BudgetLedger).
 //!
 //! A host turns on the `conformance` feature in its dev-dependencies and writes two lines:
 //!
