@@ -109,6 +109,7 @@ impl Loop<'_> {
             let ready = now >= self.next_poll || self.failures == 0;
             if ready && (wanted || !self.settlements.is_empty()) {
                 tokio::select! {
+                    biased;
                     () = self.exchange(wanted) => {}
                     () = shutdown.cancelled() => return,
                 }

@@ -14,6 +14,7 @@ mod faulty;
 mod files;
 mod flaky;
 mod flaky_calls;
+mod flaky_duties;
 mod hidden;
 mod linear;
 mod manager;

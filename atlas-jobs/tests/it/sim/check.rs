@@ -5,7 +5,7 @@ use super::world::World;
 use atlas_jobs::conformance::trail::breaches;
 use atlas_jobs::store::{Filter, OutboxExchange, Scope};
 use atlas_jobs::{Clock, JobStoreExt};
-use atlas_schema::{Actor, AuditEvent, AuditKind, JobRecord, JobStatus};
+use atlas_schema::{Actor, AuditEvent, AuditKind, JobKind, JobRecord, JobStatus};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
@@ -13,7 +13,9 @@ use std::time::Duration;
 /// Checks everything, and gives the trace: what happened to the store, to the hosts and to each job.
 pub(super) async fn check(world: &World) -> String {
     let store = world.store.inner();
-    let jobs = store.list_all(Filter::default()).await.unwrap();
+    let all = store.list_all(Filter::default()).await.unwrap();
+    let (batches, jobs): (Vec<_>, Vec<_>) = all.into_iter().partition(|job| job.kind == JobKind::batch());
+    assert_eq!(batches.len(), 1, "one key makes one batch");
     let seen = std::mem::take(&mut *world.seen.lock().unwrap());
     let mut trace = format!("{:?}\n{:?}\n", world.store.struck(), seen.diary);
 
@@ -33,7 +35,6 @@ pub(super) async fn check(world: &World) -> String {
             if event.to.is_terminal() {
                 let key = |topic| format!("{}:{}:{topic}", event.job, event.version);
                 ends.extend(job.callback.as_ref().map(|_| key("callback")));
-                ends.extend(job.parent.map(|_| key("child_ended")));
             }
             if let (AuditKind::Claimed, Actor::Worker { id }) = (event.kind, &event.actor)
                 && let Some(began) = seen.began.get(&(event.job, event.epoch))
@@ -43,12 +44,38 @@ pub(super) async fn check(world: &World) -> String {
             }
         }
     }
+    whole(world, &batches[0], &jobs, &mut trace).await;
     assert_eq!(seen.delivered, ends, "each end is told, and nothing that did not happen");
-    let exchange = OutboxExchange::new(vec!["callback", "child_ended"], 10, Duration::ZERO, world.clock.now());
+    let topics = vec!["callback", "child_ended", "batch_ended"];
+    let exchange = OutboxExchange::new(topics, 10, Duration::ZERO, world.clock.now());
     assert_eq!(store.outbox(exchange).await.unwrap(), [], "and settled");
     let statistics = store.statistics(Scope::default()).await.unwrap();
-    assert_eq!(statistics.total(), u64::try_from(jobs.len()).unwrap());
+    assert_eq!(statistics.total(), u64::try_from(jobs.len() + batches.len()).unwrap());
     trace
+}
+
+/// A batch ends once: completed if all of its children have, failed if one of them ever ended otherwise.
+async fn whole(world: &World, batch: &JobRecord, jobs: &[JobRecord], trace: &mut String) {
+    let store = world.store.inner();
+    let history = store.history_all(batch.id).await.unwrap();
+    writeln!(trace, "{history:?}").unwrap();
+    let found = breaches(batch, &history);
+    assert!(found.is_empty(), "{found:?}\n{history:#?}");
+    let ends = history.iter().filter(|event| event.to.is_terminal()).count();
+    assert_eq!(ends, 1, "at rest the batch has ended, and once: {history:#?}");
+    let children: Vec<_> = jobs.iter().filter(|job| job.parent == Some(batch.id)).collect();
+    assert!(!children.is_empty());
+    if batch.status == JobStatus::Completed {
+        assert!(children.iter().all(|child| child.status == JobStatus::Completed), "{children:#?}");
+        return;
+    }
+    assert_eq!(batch.status, JobStatus::Failed);
+    let mut otherwise = false;
+    for child in children {
+        let history = store.history_all(child.id).await.unwrap();
+        otherwise |= history.iter().any(|event| event.to.is_terminal() && event.to != JobStatus::Completed);
+    }
+    assert!(otherwise, "a batch fails for a reason: {history:#?}");
 }
 
 /// A result is that of the epoch whose completion stands in the trail, which a handler began.

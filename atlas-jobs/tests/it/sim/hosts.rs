@@ -1,11 +1,16 @@
 //! Who does something: workers that freeze and die, callers, an operator, a deliverer.
 
 use super::clock::SimClock;
-use super::world::{LEASE, LIFE, World};
-use atlas_jobs::store::{Delivery, Filter, JobCommand, ListOptions, OutboxExchange, QueueChange, Scope, Settlement};
+use super::world::{LEASE, LIFE, Seen, World};
+use async_trait::async_trait;
+use atlas_jobs::batch::{BatchKeeper, BatchSpec};
+use atlas_jobs::store::{Filter, JobCommand, ListOptions, QueueChange, Scope};
+use atlas_jobs::webhook::{
+    SendError, SendErrorKind, WebhookDeliverer, WebhookReply, WebhookRequest, WebhookSecret, WebhookSender,
+};
 use atlas_jobs::{
     AfterError, Clock, HandlerError, JobContext, JobManager, JobSpec, JobStore, Kind, ManagerError, Random,
-    RetryPolicy, StoreError, Worker, handler_fn,
+    RetryPolicy, Worker, handler_fn,
 };
 use atlas_schema::{
     Callback, ErrorCategory, IdempotencyKey, JobError, JobId, JobKind, Progress, QueueName, Timestamp, WorkerId,
@@ -13,7 +18,7 @@ use atlas_schema::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +30,9 @@ pub(super) struct Task {
     millis: u64,
     temper: u8,
 }
+
+/// The number of a batch's first child: those before come one by one.
+const BATCHED: u64 = 100;
 
 /// What a job gives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -210,26 +218,75 @@ impl World {
         }
     }
 
-    /// Delivers what follows from ends, and forgets to say so at times.
+    /// Deliverers of webhooks, one after the other: each ends by a crash or a shutdown.
     pub(super) async fn deliverer(&self, end: Instant) {
         while Instant::now() < end {
-            sleep(self.millis(1200)).await;
-            drop(self.deliver(self.pick(4) != 0).await);
+            sleep(self.millis(400)).await;
+            let deliverer = self.webhooks(Mood::Shaky(Random::seeded(self.random.u64())));
+            let shutdown = CancellationToken::new();
+            let life = Instant::now() + self.millis(1500);
+            let crash = self.pick(2) == 0;
+            let mut run = pin!(deliverer.run(shutdown.clone()));
+            tokio::select! {
+                biased;
+                _ = &mut run => {}
+                () = sleep_until(life.min(end)) => {
+                    if !crash {
+                        shutdown.cancel();
+                        let report = run.await;
+                        self.note(format_args!("a deliverer said {report:?}"));
+                    }
+                }
+            }
         }
     }
 
-    async fn deliver(&self, settle: bool) -> Result<usize, StoreError> {
-        let topics = vec!["callback", "child_ended"];
-        let exchange = OutboxExchange::new(topics, 10, LEASE, self.clock.now());
-        let items = self.store.outbox(exchange).await?;
-        self.seen.lock().unwrap().delivered.extend(items.iter().map(|item| item.entry.key()));
-        if settle {
-            let done = |(key, tries)| Settlement { key, tries, delivery: Delivery::Done };
-            let settlements = items.iter().map(|item| done((item.entry.key(), item.tries))).collect();
-            let exchange = OutboxExchange::new(Vec::new(), 0, LEASE, self.clock.now());
-            self.store.outbox(exchange.with_settlements(settlements)).await?;
+    fn webhooks(&self, mood: Mood) -> WebhookDeliverer {
+        let receiver = Receiver { seen: Arc::clone(&self.seen), mood };
+        let secret = WebhookSecret::from_bytes(vec![7; 32]).unwrap();
+        let deliverer = WebhookDeliverer::builder(Arc::new(self.store.clone()), Arc::new(receiver), vec![secret]);
+        let deliverer =
+            deliverer.clock(Arc::new(self.clock.clone())).random(Arc::new(Random::seeded(self.random.u64())));
+        let deliverer = deliverer.timeout(LEASE / 2).poll_interval(LEASE / 4).concurrency(2).per_receiver(2);
+        deliverer.retry(RetryPolicy::new(LEASE / 5, LEASE)).tries(1000).build().unwrap()
+    }
+
+    /// A keeper of batches, whose rounds fail as they come.
+    pub(super) async fn keeper(&self, end: Instant) {
+        let clock = self.clock.of_another_host();
+        let keeper = BatchKeeper::with_clock(Arc::new(self.store.clone()), Arc::new(clock.clone()));
+        while Instant::now() < end {
+            sleep(self.millis(600)).await;
+            clock.jump(self.off_by());
+            drop(keeper.tend().await);
+            if self.pick(3) == 0 {
+                drop(keeper.check_all().await);
+            }
         }
-        Ok(items.len())
+    }
+
+    /// A caller that makes a batch, until it is told that all of it is there.
+    pub(super) async fn batcher(&self) {
+        sleep(self.millis(1500)).await;
+        let jobs = self.manager(&self.clock.of_another_host());
+        let numbers = BATCHED..BATCHED + 1 + u64::try_from(self.pick(3)).unwrap();
+        let child = |number| {
+            let mut spec = self.spec(number, self.clock.now().wall, None);
+            // A child that is refused because its time is over would leave the batch short.
+            spec.deadline = None;
+            spec
+        };
+        let children: Vec<JobSpec> = numbers.clone().map(child).collect();
+        let spec = BatchSpec::new(IdempotencyKey::new("batch").unwrap(), children);
+        let batch = loop {
+            match jobs.batch(spec.clone()).await {
+                Ok(batch) => break batch,
+                Err(error) => self.note(format_args!("the batch is not all there: {error}")),
+            }
+            sleep(Duration::from_millis(50)).await;
+        };
+        assert_eq!(batch.children.len(), spec.children.len());
+        self.seen.lock().unwrap().accepted.extend(numbers.zip(batch.children));
     }
 
     /// One worker and one deliverer without faults, until nothing is left to do.
@@ -247,8 +304,50 @@ impl World {
         let worker = self.worker(&self.clock, true);
         let rest = tokio::time::timeout(Duration::from_mins(2), worker.run(CancellationToken::new())).await;
         rest.expect("the rest comes to an end").unwrap();
+        let keeper = BatchKeeper::with_clock(Arc::new(self.store.clone()), Arc::new(self.clock.clone()));
+        // A hint may have been settled by what an old answer said.
+        keeper.tend().await.unwrap();
+        keeper.check_all().await.unwrap();
+        keeper.tend().await.unwrap();
         // What was handed out and not settled comes again.
-        while self.deliver(true).await.unwrap() > 0 {}
+        let shutdown = CancellationToken::new();
+        let deliverer = self.webhooks(Mood::Calm);
+        let stop = async {
+            sleep(LEASE * 5).await;
+            shutdown.cancel();
+        };
+        tokio::join!(deliverer.run(shutdown.clone()), stop);
+    }
+}
+
+/// Whether a receiver takes what it is sent.
+#[derive(Debug)]
+enum Mood {
+    Calm,
+    Shaky(Random),
+}
+
+/// Notes each message that it takes.
+#[derive(Debug)]
+struct Receiver {
+    seen: Arc<Mutex<Seen>>,
+    mood: Mood,
+}
+
+#[async_trait]
+impl WebhookSender for Receiver {
+    async fn send(&self, request: WebhookRequest) -> Result<WebhookReply, SendError> {
+        if let Mood::Shaky(random) = &self.mood {
+            // At times for longer than the deliverer waits.
+            sleep(Duration::from_millis(random.u64() % 700)).await;
+            match random.u64() % 8 {
+                0 => return Err(SendError::new(SendErrorKind::Network)),
+                1 => return Err(SendError::new(SendErrorKind::Status(500))),
+                _ => {}
+            }
+        }
+        self.seen.lock().unwrap().delivered.insert(request.headers.id.clone());
+        Ok(WebhookReply::new(200))
     }
 }
 

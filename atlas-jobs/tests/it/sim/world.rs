@@ -31,7 +31,7 @@ pub(super) struct Seen {
     pub(super) accepted: BTreeMap<u64, JobId>,
     /// Which worker's handler began which epoch of which job.
     pub(super) began: BTreeMap<(JobId, u64), Vec<WorkerId>>,
-    /// Keys of outbox entries that were handed out.
+    /// Ids of messages that a receiver took.
     pub(super) delivered: BTreeSet<String>,
     /// What happened to hosts.
     pub(super) diary: Vec<String>,
@@ -82,7 +82,8 @@ impl World {
             let hosts = (0..WORKERS).map(|host| self.host(host, end));
             futures_util::future::join_all(hosts).await;
         };
-        tokio::join!(workers, self.callers(end), self.operator(end), self.deliverer(end));
+        let duties = async { tokio::join!(self.deliverer(end), self.keeper(end)) };
+        tokio::join!(workers, self.callers(end), self.batcher(), self.operator(end), duties);
     }
 
     /// Nothing fails any more: whoever is left does the rest.
