@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 /// Claims from each.
-const CLAIMS: usize = 1000;
+const CLAIMS: usize = 400;
 
 pub(crate) fn rows(runtime: &Runtime, host: &Host) -> Result<Vec<Row>> {
     let ready = number("ATLAS_BENCH_READY", 100_000)?;
