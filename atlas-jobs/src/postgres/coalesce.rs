@@ -1,7 +1,9 @@
 //! Small calls that come at the same time share one statement and one commit.
 //!
 //! A commit costs a write to the disk, whatever it holds. So the calls that arrive while one is under way wait for it, and go
-//! together next. A group that fails is tried call by call: nobody fails for the sake of another.
+//! together next. Callers that were answered together tend to ask again together, so the next group waits for as many, a
+//! millisecond at most: it would be one call else, and all others would wait for its commit. A caller that is alone waits for
+//! nobody. A group that fails is tried call by call: nobody fails for the sake of another.
 
 use super::Db;
 use super::enqueue::{CHUNK, Way};
@@ -11,11 +13,16 @@ use crate::error::{Kind, StoreError};
 use crate::spec::NewJob;
 use crate::store::Enqueued;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::oneshot;
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 const OPERATION: &str = "enqueue";
 /// Calls with more jobs than this have a statement of their own: they would make the others wait.
 pub(super) const SMALL: usize = 50;
+
+/// So long a group waits for those who were answered just now.
+const GATHER: Duration = Duration::from_millis(1);
 
 struct Call {
     jobs: Vec<NewJob>,
@@ -24,12 +31,17 @@ struct Call {
 
 /// The calls that wait, and whether someone is at work on them.
 #[derive(Default)]
-pub(super) struct Waiting(Mutex<Queue>);
+pub(super) struct Waiting {
+    queue: Mutex<Queue>,
+    /// As many calls have come as the next group waits for.
+    gathered: Notify,
+}
 
 #[derive(Default)]
 struct Queue {
     calls: Vec<Call>,
     busy: bool,
+    wanted: usize,
 }
 
 impl Db {
@@ -37,8 +49,11 @@ impl Db {
     pub(super) async fn add_together(self: &Arc<Self>, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let start = {
-            let mut queue = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = self.waiting.queue.lock().unwrap_or_else(PoisonError::into_inner);
             queue.calls.push(Call { jobs, reply });
+            if queue.calls.len() == queue.wanted {
+                self.waiting.gathered.notify_one();
+            }
             !std::mem::replace(&mut queue.busy, true)
         };
         if start {
@@ -52,7 +67,11 @@ impl Db {
         // Whatever ends this task, the next caller starts another.
         let guard = Release(&self.waiting);
         while let Some(group) = guard.next() {
+            let answered = group.len();
             self.add_group(group).await;
+            if answered > 1 {
+                self.waiting.gather(answered).await;
+            }
         }
     }
 
@@ -96,12 +115,32 @@ impl Db {
     }
 }
 
+impl Waiting {
+    /// Until so many calls wait, or not much longer.
+    async fn gather(&self, wanted: usize) {
+        let until = Instant::now() + GATHER;
+        loop {
+            {
+                let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+                queue.wanted = wanted;
+                if queue.calls.len() >= wanted {
+                    return;
+                }
+            }
+            // Woken by an earlier group's call, it looks again.
+            if timeout_at(until, self.gathered.notified()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
 struct Release<'a>(&'a Waiting);
 
 impl Release<'_> {
     /// The calls of the next group; none, and the work is over.
     fn next(&self) -> Option<Vec<Call>> {
-        let mut queue = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let mut jobs = 0;
         let fit = queue.calls.iter().take_while(|call| {
             jobs += call.jobs.len();
@@ -119,7 +158,7 @@ impl Release<'_> {
 
 impl Drop for Release<'_> {
     fn drop(&mut self) {
-        let mut queue = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
         // Only if the task was taken away in the middle: those who wait hear that they must try again.
         if queue.busy {
             queue.busy = false;
