@@ -90,9 +90,8 @@ async fn grow(database: &Database, ready: usize, done: usize) -> Result<()> {
            FROM generate_series(1, {done} + {ready}) n;
          INSERT INTO atlas_jobs_job (id, created_at, grp, max_attempts, priority, schema_version, correlation_id,
              tenant, payload)
-           SELECT id, at, 1, 5, 0, '1.0', 'c-0123456789abcdef0123456789abcdef', 'default',
-             '{{\"n\":1,\"text\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}}'
-           FROM grown;
+           SELECT grown.id, at, 1, 5, 0, schema_version, correlation_id, tenant, payload
+           FROM grown, (SELECT * FROM atlas_jobs_job LIMIT 1) made;
          INSERT INTO atlas_jobs_done (id, version, epoch, finished_at, status, attempt, claim_here, end_here, worker,
              started_at, result)
            SELECT id, 3, 1, at, 2, 1, true, true, 1, at, 'null' FROM grown WHERE NOT ready;
