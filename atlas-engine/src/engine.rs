@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use shapes::Shapes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -97,9 +98,13 @@ impl Engine {
     ///
     /// A page without such data gives a result whose outcome is `empty`; a strategy's failure is an attempt in the result.
     ///
-    /// `timeout_ms` bounds the whole: a fetch or strategy that waits longer is dropped. Work that does not wait (parsing,
-    /// the `direct` strategy) ends by its own limits, and the time is looked at before each strategy. Data found in time is
-    /// kept, with the warning `time_ran_out`.
+    /// `timeout_ms` bounds the whole: a fetch or strategy that waits longer is dropped, and one that works without waiting,
+    /// such as `direct`, looks at the time now and then and ends with what it has. Parsing is bounded by
+    /// [`ParseOptions`] instead. Data found in time is kept, with the warning `time_ran_out`; judging it may take another
+    /// eighth of the time.
+    ///
+    /// Parsing and `direct` keep the thread busy: where other work shares it, call this inside
+    /// `tokio::task::spawn_blocking`, as the job handler does.
     ///
     /// # Errors
     /// [`EngineError`] if the request is wrong, the page cannot be fetched or parsed, or the time runs out before there is
@@ -108,6 +113,15 @@ impl Engine {
     /// # Panics
     /// If the fetcher or a strategy waits, outside a tokio runtime whose time driver is enabled.
     pub async fn extract(&self, request: &ExtractionRequest) -> Result<ExtractionResult, EngineError> {
+        self.extract_unless(request, &|| false).await
+    }
+
+    /// As [`extract`](Self::extract); ends early, as if the time had run out, once nobody waits any more (`left`).
+    pub(crate) async fn extract_unless(
+        &self,
+        request: &ExtractionRequest,
+        left: &(dyn Fn() -> bool + Sync),
+    ) -> Result<ExtractionResult, EngineError> {
         let (started, deadline) = (Instant::now(), Deadline::after(request.timeout_ms));
         let (shape, selection) = self.prepare(request)?;
         let url = Url::parse(&request.url).map_err(|_| EngineError::Address { field: "url" })?;
@@ -129,7 +143,7 @@ impl Engine {
         let page = Page::parse(&document.bytes, &options).map_err(EngineError::Page)?;
         let parsed = started.elapsed();
         let info = page_info(&page, Some(&document), request);
-        let mut result = self.run(&page, info, request, &shape, &selection, deadline).await?;
+        let mut result = self.run(&page, info, request, (&shape, &selection), deadline, left).await?;
         result.timings = Some(Timings {
             total_ms: millis(started.elapsed()),
             fetch_ms: Some(millis(fetched)),
@@ -155,7 +169,7 @@ impl Engine {
         let (started, deadline) = (Instant::now(), Deadline::after(request.timeout_ms));
         let (shape, selection) = self.prepare(request)?;
         let info = page_info(page, None, request);
-        let mut result = self.run(page, info, request, &shape, &selection, deadline).await?;
+        let mut result = self.run(page, info, request, (&shape, &selection), deadline, &|| false).await?;
         let total = millis(started.elapsed());
         result.timings = Some(Timings { total_ms: total, fetch_ms: None, parse_ms: None, extract_ms: Some(total) });
         Ok(result)
@@ -213,9 +227,9 @@ impl Engine {
         page: &Page,
         info: PageInfo,
         request: &ExtractionRequest,
-        shape: &Shape,
-        selection: &Selection,
+        (shape, selection): (&Shape, &Selection),
         deadline: Deadline,
+        left: &(dyn Fn() -> bool + Sync),
     ) -> Result<ExtractionResult, EngineError> {
         let reading = Reading::new(page);
         let mut attempts: Vec<Attempt> = Vec::new();
@@ -223,6 +237,15 @@ impl Engine {
         let mut usage = Usage { pages: 1, ..Usage::default() };
         let mut settled: Option<Usd> = None;
         let mut late = false;
+        // A strategy that was told to end may have left things unread.
+        let told = AtomicBool::new(false);
+        let stop = || {
+            let stop = deadline.passed() || left();
+            told.fetch_or(stop, Ordering::Relaxed);
+            stop
+        };
+        let judging = deadline.for_judging();
+        let stop_judging = || judging.passed() || left();
         for choice in &selection.chain {
             let Some(strategy) = self.strategies.get(choice.index) else { continue };
             if deadline.passed() {
@@ -230,7 +253,8 @@ impl Engine {
                 break;
             }
             let started = Instant::now();
-            let drafted = deadline.bound(strategy.extract(&Task::new(request, shape, &reading))).await;
+            let task = Task::new(request, shape, &reading).with_stop(&stop);
+            let drafted = deadline.bound(strategy.extract(&task)).await;
             let mut attempt = Attempt {
                 strategy: choice.name.clone(),
                 outcome: AttemptOutcome::Failed,
@@ -262,7 +286,7 @@ impl Engine {
                     attempt.model.clone_from(&draft.model);
                     attempt.usage = Some(draft.usage).filter(|usage| *usage != Usage::default());
                     attempt.cost = draft.cost;
-                    let judged = judge::judge(draft, shape, &reading);
+                    let judged = judge::judge(draft, shape, &reading, &stop_judging);
                     attempt.outcome = match judged.outcome {
                         Outcome::Complete | Outcome::Partial => AttemptOutcome::Insufficient,
                         Outcome::Empty | Outcome::Failed => AttemptOutcome::Empty,
@@ -272,6 +296,10 @@ impl Engine {
                     let complete = judged.outcome == Outcome::Complete;
                     if better {
                         best = Some((attempts.len() - 1, judged));
+                    }
+                    if told.load(Ordering::Relaxed) || stop_judging() {
+                        late = true;
+                        break;
                     }
                     if complete {
                         break;
@@ -293,7 +321,7 @@ impl Engine {
         result.usage = Some(usage);
         result.cost = settled.map(|settled| Cost { estimated: None, settled: Some(settled) });
         if late {
-            let message = "the time allowed ran out before every strategy was tried: raise `timeoutMs` for more";
+            let message = "the time allowed ran out before everything was tried: raise `timeoutMs` for more";
             result.warnings.push(Warning { code: "time_ran_out".into(), pointer: None, message: message.into() });
         }
         Ok(result)

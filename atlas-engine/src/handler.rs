@@ -14,10 +14,13 @@ use serde_json::Value;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// Runs jobs of kind `extract` on an engine. Clones share it.
 ///
-/// Cancellation drops the extraction at its next await point; nothing is half written, since the result is the job's.
+/// Reading a page keeps a thread busy, so each job runs on one of the runtime's threads for blocking work. Cancellation
+/// and dropping the handler's future end it: at its next await point, or where a strategy looks whether it is to stop.
+/// Nothing is half written, since the result is the job's.
 #[derive(Debug, Clone)]
 pub struct ExtractHandler {
     engine: Arc<Engine>,
@@ -62,8 +65,19 @@ impl JobHandler for ExtractHandler {
             let message = format!("the payload is no extraction request: {}", brief(&faults));
             HandlerError::new(ErrorCategory::InvalidInput, message)
         })?;
-        let Some(extracted) = job.cancelled().run_until_cancelled(self.engine.extract(&request)).await else {
-            return Err(HandlerError::cancelled());
+        let stop = job.cancelled().child_token();
+        // Fires when this future is dropped, too.
+        let _guard = stop.clone().drop_guard();
+        let (engine, left, runtime) = (Arc::clone(&self.engine), stop.clone(), Handle::current());
+        let work = tokio::task::spawn_blocking(move || {
+            let told = || left.is_cancelled();
+            runtime.block_on(left.run_until_cancelled(engine.extract_unless(&request, &told)))
+        });
+        let extracted = match stop.run_until_cancelled(work).await {
+            Some(Ok(Some(extracted))) => extracted,
+            // A panic is the worker's to catch and to record.
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            None | Some(Ok(None) | Err(_)) => return Err(HandlerError::cancelled()),
         };
         let result = extracted.map_err(|error| HandlerError::new(error.category(), chain(&error)))?;
         if result.outcome == Some(Outcome::Failed) {

@@ -7,11 +7,17 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline(Instant);
+pub(super) struct Deadline(Instant, Duration);
 
 impl Deadline {
     pub(super) fn after(milliseconds: u32) -> Self {
-        Self(Instant::now() + Duration::from_millis(milliseconds.into()))
+        let allowed = Duration::from_millis(milliseconds.into());
+        Self(Instant::now() + allowed, allowed)
+    }
+
+    /// The end of the time for judging what was found: what was found in time is to be kept.
+    pub(super) fn for_judging(self) -> Self {
+        Self(self.0 + self.1 / 8, self.1)
     }
 
     pub(super) fn passed(self) -> bool {

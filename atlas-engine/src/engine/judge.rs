@@ -39,7 +39,9 @@ impl Judged {
 }
 
 /// Drops every value whose evidence does not pass or that the schema does not allow, each with a warning.
-pub(super) fn judge(draft: Draft, shape: &Shape, reading: &Reading<'_>) -> Judged {
+///
+/// A record that is not judged whole when `stop` says so is left out, and so are those after it.
+pub(super) fn judge(draft: Draft, shape: &Shape, reading: &Reading<'_>, stop: &(dyn Fn() -> bool + Sync)) -> Judged {
     let mut judged = Judged {
         outcome: Outcome::Complete,
         data: Vec::new(),
@@ -49,8 +51,11 @@ pub(super) fn judge(draft: Draft, shape: &Shape, reading: &Reading<'_>) -> Judge
     };
     for record in draft.records {
         let Some((data, evidence, missing)) =
-            self::record(record, shape, reading, judged.data.len(), &mut judged.warnings)
+            self::record(record, shape, reading, judged.data.len(), &mut judged.warnings, stop)
         else {
+            if stop() {
+                break;
+            }
             continue;
         };
         if missing {
@@ -103,12 +108,16 @@ fn record(
     reading: &Reading<'_>,
     index: usize,
     warnings: &mut Vec<Warning>,
+    stop: &(dyn Fn() -> bool + Sync),
 ) -> Option<(Value, Proven, bool)> {
     let mut data = draft.data;
     let mut proven = Proven::new();
     let (computed, seen): (Vec<_>, Vec<_>) =
         draft.evidence.into_iter().partition(|(_, piece)| matches!(piece.source, Source::Derived { .. }));
     for (pointer, mut piece) in seen {
+        if stop() {
+            return None;
+        }
         if let Some(value) = data.pointer(pointer.as_str()) {
             piece.verified = reading.check(&piece, value);
             if piece.verified.source {

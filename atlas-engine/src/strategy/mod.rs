@@ -29,7 +29,8 @@ use std::fmt;
 /// - **Empty is a draft.** Finding nothing is `Ok` with no records; an error means that the strategy could not look.
 /// - **Pure choice.** [`fit`](Self::fit) looks at the request alone, fast and without I/O, and gives its reason.
 /// - **Within limits.** The request's limits on pages and money bind the strategy; when the time is up, the engine drops
-///   the future.
+///   the future. A future that does not wait can't be dropped: work that may take long asks [`Task::should_stop`] now and
+///   then, and ends with what it has.
 /// - **Cancel safe.** Dropping the future leaves nothing half done.
 ///
 /// A name is unique in an engine; the built-in one is `direct`. Feature `mock` has `MockStrategy`.
@@ -58,12 +59,35 @@ pub struct Task<'a> {
     pub shape: &'a Shape,
     /// The page.
     pub reading: &'a Reading<'a>,
+    stop: Stop<'a>,
+}
+
+/// Tells whether the work is to end.
+#[derive(Clone, Copy)]
+struct Stop<'a>(&'a (dyn Fn() -> bool + Sync));
+
+impl fmt::Debug for Stop<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stop")
+    }
 }
 
 impl<'a> Task<'a> {
-    /// A task, for calling a strategy without an engine.
+    /// A task without an end, for calling a strategy without an engine.
     pub const fn new(request: &'a ExtractionRequest, shape: &'a Shape, reading: &'a Reading<'a>) -> Self {
-        Self { request, shape, reading }
+        Self { request, shape, reading, stop: Stop(&|| false) }
+    }
+
+    /// A task that is to end once `stop` says so. It is asked some thousand times a second.
+    #[must_use]
+    pub const fn with_stop(mut self, stop: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        self.stop = Stop(stop);
+        self
+    }
+
+    /// Whether the strategy is to end with what it has: the time is up, or nobody waits for the result any more.
+    pub fn should_stop(&self) -> bool {
+        (self.stop.0)()
     }
 }
 

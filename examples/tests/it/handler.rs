@@ -76,6 +76,46 @@ async fn a_cancel_is_honoured_while_the_page_is_awaited() {
     assert_eq!(error.error().category, ErrorCategory::Cancelled);
 }
 
+/// A strategy that works without waiting, until it is told to stop.
+#[derive(Debug)]
+struct Busy(Arc<Notify>);
+
+#[async_trait]
+impl Strategy for Busy {
+    fn name(&self) -> StrategyName {
+        StrategyName::new("busy").expect("a name")
+    }
+    fn fit(&self, _: &ExtractionRequest) -> Fit {
+        Fit::suits(100, "always")
+    }
+    async fn extract(&self, task: &Task<'_>) -> Result<Draft, StrategyError> {
+        self.0.notify_one();
+        // The bound only keeps a failing test from running for ever.
+        let mut looks = 0_u64;
+        while !task.should_stop() && looks < 500_000_000 {
+            looks += 1;
+        }
+        assert!(task.should_stop(), "nobody said stop");
+        Ok(Draft::default())
+    }
+}
+
+/// On a runtime of one thread, which a handler that works on it would keep from everything else.
+#[tokio::test]
+async fn a_cancel_ends_work_that_does_not_wait() {
+    let (begun, cancel) = (Arc::new(Notify::new()), CancellationToken::new());
+    let engine = Engine::builder().fetcher(Arc::new(page("<p>tea</p>"))).strategy(Arc::new(Busy(begun.clone())));
+    let handler = ExtractHandler::new(engine.build().expect("an engine"));
+    let running = tokio::spawn({
+        let context = JobContext::new(job().await, cancel.clone());
+        async move { handler.run(context).await }
+    });
+    begun.notified().await;
+    cancel.cancel();
+    let error = running.await.expect("no panic").expect_err("stopped");
+    assert_eq!(error.error().category, ErrorCategory::Cancelled);
+}
+
 #[tokio::test]
 async fn a_payload_that_breaks_a_rule_fails_for_good_and_fetches_nothing() {
     let mut request = ExtractionRequest::new(PAGE, types::by_name("recipe").expect("built in"));
