@@ -51,14 +51,14 @@ impl Done {
 
     /// Whether there are records, but not with all that the schema requires, or from a page that was cut off.
     pub(crate) fn is_partial(&self) -> bool {
-        self.data().is_some_and(|result| result.outcome == Some(Outcome::Partial) || is_cut(result))
+        self.data().is_some_and(|result| result.outcome == Some(Outcome::Partial) || cut(result).is_some())
     }
 
     /// What a partial page lacks, in words.
     pub(crate) fn lack(&self) -> Option<String> {
         let result = self.data().filter(|_| self.is_partial())?;
         if result.outcome != Some(Outcome::Partial) {
-            return Some("partial, the page itself is cut off: fetch or save it again".into());
+            return cut(result).map(str::to_owned);
         }
         let missing = result.warnings.iter().filter(|warning| warning.code == "required_missing");
         let fields: BTreeSet<String> = missing
@@ -85,9 +85,15 @@ impl Done {
     }
 }
 
-/// Whether the page was cut off, so that there may be more than was found.
-fn is_cut(result: &ExtractionResult) -> bool {
-    result.warnings.iter().any(|warning| warning.code == "page_cut_short")
+/// Why there may be more than was found, with what to do: the page was cut off, or the work on it was.
+fn cut(result: &ExtractionResult) -> Option<&'static str> {
+    let has = |code: &str| result.warnings.iter().any(|warning| warning.code == code);
+    let reasons = [
+        ("page_cut_short", "partial, the page itself is cut off: fetch or save it again"),
+        ("time_ran_out", "partial, the time ran out: raise --timeout"),
+        ("work_cut_short", "partial, the page holds or repeats more than is read of one page: split it"),
+    ];
+    reasons.into_iter().find(|(code, _)| has(code)).map(|(_, reason)| reason)
 }
 
 /// The leaves of a value with their pointers, in order.

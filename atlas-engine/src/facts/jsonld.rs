@@ -5,12 +5,9 @@
 //! one script are the entries of one array.
 
 use super::tree::{Json, Tree};
-use super::{COMPOSED, Document, Facts, Item, ItemId, Leaf, Place, Syntax, Value, lenient, local_name};
+use super::{COMPOSED, Document, Facts, Item, ItemId, Leaf, MAX_ITEMS, Place, Syntax, Value, lenient, local_name};
 use crate::page::{NodeId, Page};
 use std::collections::HashMap;
-
-/// More items than this state nothing further; the largest page measured has 1,900.
-const MAX_ITEMS: usize = 50_000;
 
 pub(super) fn read(page: &Page, facts: &mut Facts) {
     for node in page.elements("script") {
@@ -109,6 +106,7 @@ impl Reader<'_> {
 
     fn item(&mut self, at: u32, parent: Option<ItemId>) -> Option<ItemId> {
         if self.facts.items.len() >= MAX_ITEMS {
+            self.facts.cut = true;
             return None;
         }
         self.context(at);

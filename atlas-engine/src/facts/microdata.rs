@@ -3,15 +3,17 @@
 //! Beyond the standard: a `content` attribute counts on any element, and a lazily loaded image's `data-src` stands in
 //! for a missing or inline `src`.
 
-use super::{Facts, Item, ItemId, Leaf, Place, Syntax, Value, local_name};
+use super::{Facts, Item, ItemId, Leaf, MAX_ITEMS, Place, Syntax, Value, local_name};
 use crate::page::{NodeId, Page};
 use std::collections::{HashMap, HashSet};
 
 /// Deeper than this, items and references are not followed.
 const MAX_DEPTH: usize = 64;
+/// Elements that all the references of a page lead to, counted once for each item that refers to them.
+const MAX_REFERENCED: usize = 200_000;
 
 pub(super) fn read(page: &Page, facts: &mut Facts) {
-    let mut reader = Reader { page, facts, ids: None, open: HashSet::new() };
+    let mut reader = Reader { page, facts, ids: None, known: HashMap::new(), referenced: 0 };
     let referenced = reader.referenced();
     for (node, _) in page.elements_with_attr("itemscope") {
         let owned = page.attr(node, "itemprop").is_some() && inside_item(page, node);
@@ -31,8 +33,11 @@ struct Reader<'a> {
     facts: &'a mut Facts,
     /// Elements by their `id`, built when the first `itemref` asks.
     ids: Option<HashMap<&'a str, NodeId>>,
-    /// Items being read, so that a reference to an enclosing one ends.
-    open: HashSet<NodeId>,
+    /// Items read, with `None` for those being read: a reference to an enclosing one ends, and several to one item share
+    /// it.
+    known: HashMap<NodeId, Option<ItemId>>,
+    /// Elements looked at because of references.
+    referenced: usize,
 }
 
 impl Reader<'_> {
@@ -44,14 +49,18 @@ impl Reader<'_> {
         if refs.is_empty() {
             return HashSet::new();
         }
-        let targets: Vec<NodeId> = refs.into_iter().filter_map(|id| self.by_id(id)).collect();
-        let is_property =
-            |node: &NodeId| page.attr(*node, "itemprop").is_some() && page.attr(*node, "itemscope").is_some();
-        targets
-            .into_iter()
-            .flat_map(|target| std::iter::once(target).chain(page.descendants(target)))
-            .filter(is_property)
-            .collect()
+        let mut open: Vec<NodeId> = refs.into_iter().filter_map(|id| self.by_id(id)).collect();
+        let mut seen = HashSet::new();
+        let mut items = HashSet::new();
+        while let Some(node) = open.pop() {
+            if seen.insert(node) {
+                if page.attr(node, "itemprop").is_some() && page.attr(node, "itemscope").is_some() {
+                    items.insert(node);
+                }
+                open.extend(page.children(node));
+            }
+        }
+        items
     }
 
     fn by_id(&mut self, id: &str) -> Option<NodeId> {
@@ -67,31 +76,51 @@ impl Reader<'_> {
     }
 
     fn item(&mut self, node: NodeId, parent: Option<ItemId>, depth: usize) -> Option<ItemId> {
-        if depth > MAX_DEPTH || !self.open.insert(node) {
+        if let Some(known) = self.known.get(&node) {
+            return *known;
+        }
+        if depth > MAX_DEPTH || self.facts.items.len() >= MAX_ITEMS {
+            self.facts.cut = true;
             return None;
         }
+        self.known.insert(node, None);
         let page = self.page;
         let types = page.attr(node, "itemtype").unwrap_or("").split_ascii_whitespace();
         let types = types.map(|name| local_name(name).into()).collect();
         let id = page.attr(node, "itemid").map(Into::into);
         let item = self.facts.add(Item { syntax: Syntax::Microdata, types, id, node, parent, properties: Vec::new() });
         for child in page.children(node) {
-            self.crawl(child, item, depth);
+            self.crawl(child, item, depth, None);
         }
-        for id in page.attr(node, "itemref").unwrap_or("").split_ascii_whitespace() {
-            if let Some(target) = self.by_id(id) {
-                self.crawl(target, item, depth);
+        if let Some(ids) = page.attr(node, "itemref") {
+            let mut seen = HashSet::new();
+            for id in ids.split_ascii_whitespace() {
+                if let Some(target) = self.by_id(id) {
+                    self.crawl(target, item, depth, Some(&mut seen));
+                }
             }
         }
-        self.open.remove(&node);
+        self.known.insert(node, Some(item));
         Some(item)
     }
 
     /// The properties in `from` and below it, down to the next item. Iterative: pages nest elements arbitrarily deep.
-    fn crawl(&mut self, from: NodeId, item: ItemId, depth: usize) {
+    ///
+    /// Along a reference, what was `seen` of the same item before is not looked at again.
+    fn crawl(&mut self, from: NodeId, item: ItemId, depth: usize, mut seen: Option<&mut HashSet<NodeId>>) {
         let page = self.page;
         let mut stack = vec![from];
         while let Some(node) = stack.pop() {
+            if let Some(seen) = &mut seen {
+                if !seen.insert(node) {
+                    continue;
+                }
+                self.referenced += 1;
+                if self.referenced > MAX_REFERENCED {
+                    self.facts.cut = true;
+                    return;
+                }
+            }
             if page.tag(node).is_none() {
                 continue;
             }

@@ -20,6 +20,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use tree::Tree;
 
+/// More items than this state nothing further; the largest page measured has 1,900.
+const MAX_ITEMS: usize = 50_000;
+
 /// The syntax a fact was written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -115,8 +118,23 @@ struct Composed {
 pub struct Facts {
     composed: Vec<Composed>,
     items: Vec<Item>,
-    by_id: HashMap<Box<str>, Vec<ItemId>>,
+    /// The items of each identifier.
+    namesakes: Vec<Namesakes>,
+    /// For each item, which of `namesakes` it belongs to, if any.
+    named: Vec<Option<u32>>,
     documents: Vec<Document>,
+    cut: bool,
+}
+
+/// The items of one identifier. Those that state nothing are no part of the lists: pages refer to a thing from many
+/// places, and looking at every reference for each reference takes quadratic time.
+#[derive(Debug)]
+struct Namesakes {
+    first: ItemId,
+    /// Those with properties.
+    stating: Vec<ItemId>,
+    /// Those with types.
+    typed: Vec<ItemId>,
 }
 
 impl Facts {
@@ -126,15 +144,43 @@ impl Facts {
         jsonld::read(page, &mut facts);
         microdata::read(page, &mut facts);
         meta::read(page, &mut facts);
+        facts.index();
         facts
+    }
+
+    /// Notes who shares an identifier with whom, once all is read.
+    fn index(&mut self) {
+        let mut by_id: HashMap<&str, u32> = HashMap::new();
+        for (at, item) in self.items.iter().enumerate() {
+            let Some(name) = &item.id else {
+                self.named.push(None);
+                continue;
+            };
+            let id = ItemId(u32::try_from(at).unwrap_or(u32::MAX));
+            let next = u32::try_from(self.namesakes.len()).unwrap_or(u32::MAX);
+            let which = *by_id.entry(name).or_insert(next);
+            if which == next {
+                self.namesakes.push(Namesakes { first: id, stating: Vec::new(), typed: Vec::new() });
+            }
+            self.named.push(Some(which));
+            let Some(namesakes) = self.namesakes.get_mut(which as usize) else { continue };
+            if !item.properties.is_empty() {
+                namesakes.stating.push(id);
+            }
+            if !item.types.is_empty() {
+                namesakes.typed.push(id);
+            }
+        }
+    }
+
+    /// Whether the page states more than is read of one page: further items and repeated references were left out.
+    pub const fn is_cut_short(&self) -> bool {
+        self.cut
     }
 
     /// Adds an item.
     pub(crate) fn add(&mut self, item: Item) -> ItemId {
         let id = ItemId(u32::try_from(self.items.len()).unwrap_or(u32::MAX));
-        if let Some(name) = &item.id {
-            self.by_id.entry(name.clone()).or_default().push(id);
-        }
         self.items.push(item);
         id
     }
@@ -155,20 +201,30 @@ impl Facts {
         self.items.get(id.0 as usize)
     }
 
+    fn namesakes(&self, id: ItemId) -> Option<&Namesakes> {
+        let which = (*self.named.get(id.0 as usize)?)?;
+        self.namesakes.get(which as usize)
+    }
+
+    /// One item for all that share an identifier, so that a walk along references can tell what it has seen.
+    pub fn identity(&self, id: ItemId) -> ItemId {
+        self.namesakes(id).map_or(id, |namesakes| namesakes.first)
+    }
+
     /// The properties of an item, and after them those of every item with the same identifier.
     pub fn properties(&self, id: ItemId) -> impl Iterator<Item = (&str, &Value)> {
         let this = self.item(id);
-        let same = this.and_then(|item| self.by_id.get(item.id.as_ref()?));
-        let others =
-            same.into_iter().flatten().filter(move |other| **other != id).filter_map(|other| self.item(*other));
+        let same = self.namesakes(id).map_or(&[][..], |namesakes| &namesakes.stating);
+        let others = same.iter().filter(move |other| **other != id).filter_map(|other| self.item(*other));
         this.into_iter().chain(others).flat_map(|item| item.properties.iter().map(|(name, value)| (&**name, value)))
     }
 
     /// The types of an item, or of its namesakes when it is only a reference.
     pub fn types(&self, id: ItemId) -> impl Iterator<Item = &str> {
         let this = self.item(id);
-        let same = this.filter(|item| item.types.is_empty()).and_then(|item| self.by_id.get(item.id.as_ref()?));
-        let others = same.into_iter().flatten().filter_map(|other| self.item(*other));
+        let same = this.filter(|item| item.types.is_empty()).and_then(|_| self.namesakes(id));
+        let same = same.map_or(&[][..], |namesakes| &namesakes.typed);
+        let others = same.iter().filter_map(|other| self.item(*other));
         this.into_iter().chain(others).flat_map(|item| item.types.iter().map(|name| &**name))
     }
 

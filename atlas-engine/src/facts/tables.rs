@@ -27,8 +27,8 @@ pub struct Grid {
     pub header_rows: usize,
     /// Whether the table holds data; otherwise it arranges the page, or is empty.
     pub is_data: bool,
-    /// Whether rows or columns were left out to stay within memory: spans make a million slots of the page's
-    /// tables, or repeat 64 MiB of text.
+    /// Whether rows or columns were left out to stay within memory: the page's tables have more than 100,000 slots,
+    /// 25,000 of them through spans, or spans repeat more than 4 MiB of text.
     pub truncated: bool,
     cells: Vec<Cell>,
     /// Rows of equal length; `None` where no cell stands.

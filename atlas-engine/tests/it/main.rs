@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod direct_byline;
+mod direct_hostile;
 mod direct_html;
 mod direct_jsonld;
 mod direct_lists;

@@ -3,10 +3,13 @@
 use super::Cell;
 use crate::page::{NodeId, Page};
 
-/// Slots of all the tables of one page. Pages with real data stay far below; hostile spans would fill memory.
-const MAX_SLOTS: usize = 1_000_000;
+/// Slots of all the tables of one page, since each becomes a value with its evidence, of some kilobytes where a result
+/// is stored. The largest page measured has 5,800.
+const MAX_SLOTS: usize = 100_000;
+/// Slots that a cell above or before reaches into: a few bytes of spans can make any number of them.
+const MAX_SPANNED: usize = 25_000;
 /// Bytes of text that spans may repeat, for the same reason.
-const MAX_REPEATED: usize = 64 << 20;
+const MAX_REPEATED: usize = 4 << 20;
 /// The HTML standard's limits of `colspan` and `rowspan`.
 const MAX_COLSPAN: usize = 1_000;
 const MAX_ROWSPAN: usize = 65_534;
@@ -14,12 +17,13 @@ const MAX_ROWSPAN: usize = 65_534;
 /// What the tables of one page may still take up.
 pub(super) struct Budget {
     slots: usize,
+    spanned: usize,
     repeated: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { slots: MAX_SLOTS, repeated: MAX_REPEATED }
+        Self { slots: MAX_SLOTS, spanned: MAX_SPANNED, repeated: MAX_REPEATED }
     }
 }
 
@@ -102,6 +106,13 @@ fn group(page: &Page, rows: &[NodeId], budget: &mut Budget, formed: &mut Formed)
             } else {
                 budget.repeated -= repeated;
             }
+            let spanned = columns * deep - 1;
+            if spanned > budget.spanned {
+                // Its row and those below would not stand in their columns.
+                formed.truncated = true;
+                return;
+            }
+            budget.spanned -= spanned;
             if column + columns > budget.slots {
                 formed.truncated = true;
                 break;

@@ -1,22 +1,25 @@
 //! Flattening: lists that markup nests, such as the sections and steps of instructions, as texts in reading order.
 
+use super::effort::Effort;
 use crate::facts::{COMPOSED, Facts, ItemId, Leaf, Value};
 use crate::page::Page;
 use crate::plain;
 
-/// Deeper nesting is cut: references may form cycles.
+/// Deeper nesting is cut.
 const MAX_DEPTH: usize = 12;
 /// More texts than this are cut.
 const MAX_TEXTS: usize = 5000;
 
 /// The texts of `values` in order: a section's name before its steps, a step's name before its text unless the text
 /// starts with it.
-pub(super) fn texts<'a>(facts: &'a Facts, page: &'a Page, values: &[&'a Value]) -> Vec<&'a Leaf> {
-    let mut found = Found::default();
+///
+/// References may form cycles: what stands inside itself is not entered again.
+pub(super) fn texts<'a>(facts: &'a Facts, page: &'a Page, values: &[&'a Value], effort: &Effort<'_>) -> Vec<&'a Leaf> {
+    let mut found = Found { facts, page, effort, inside: Vec::new(), texts: Vec::new(), names: Vec::new() };
     for value in values {
-        flatten(facts, page, value, &mut found, 0);
+        found.flatten(value);
     }
-    let Found { texts, names } = found;
+    let Found { texts, names, .. } = found;
     // Names that differ by their number alone count the steps and do not name them.
     let unnumbered = |at: &usize| {
         let text = texts.get(*at).map_or("", |leaf| facts.text(page, leaf));
@@ -31,29 +34,54 @@ pub(super) fn texts<'a>(facts: &'a Facts, page: &'a Page, values: &[&'a Value]) 
 }
 
 /// Texts, and which of them are names of steps.
-#[derive(Default)]
-struct Found<'a> {
+struct Found<'a, 'e> {
+    facts: &'a Facts,
+    page: &'a Page,
+    effort: &'e Effort<'e>,
+    /// The things around, the outermost first.
+    inside: Vec<ItemId>,
     texts: Vec<&'a Leaf>,
     names: Vec<usize>,
 }
 
-fn flatten<'a>(facts: &'a Facts, page: &'a Page, value: &'a Value, found: &mut Found<'a>, depth: usize) {
-    if depth > MAX_DEPTH || found.texts.len() >= MAX_TEXTS {
-        return;
+impl<'a> Found<'a, '_> {
+    fn flatten(&mut self, value: &'a Value) {
+        if self.inside.len() > MAX_DEPTH || self.texts.len() >= MAX_TEXTS || !self.effort.spend(1) {
+            return;
+        }
+        let id = match value {
+            Value::Leaf(leaf) => return self.texts.push(leaf),
+            Value::Item(id) => *id,
+        };
+        let identity = self.facts.identity(id);
+        if self.inside.contains(&identity) {
+            return;
+        }
+        self.inside.push(identity);
+        self.item(id);
+        self.inside.pop();
     }
-    let id = match value {
-        Value::Leaf(leaf) => return found.texts.push(leaf),
-        Value::Item(id) => *id,
-    };
-    let inner: Vec<&Value> =
-        all(facts, id, "itemListElement").chain(all(facts, id, "steps")).chain(all(facts, id, "step")).collect();
-    let name = leaf(facts, id, "name");
-    if inner.is_empty() {
+
+    fn item(&mut self, id: ItemId) {
+        let (facts, page) = (self.facts, self.page);
+        if !self.effort.spend(20 + 10 * facts.properties(id).count()) {
+            return;
+        }
+        let inner: Vec<&Value> =
+            all(facts, id, "itemListElement").chain(all(facts, id, "steps")).chain(all(facts, id, "step")).collect();
+        let name = leaf(facts, id, "name");
+        if !inner.is_empty() {
+            self.texts.extend(name.filter(|leaf| !facts.text(page, leaf).trim().is_empty()));
+            for value in inner {
+                self.flatten(value);
+            }
+            return;
+        }
         if let Some(item) = all(facts, id, "item").next() {
-            return flatten(facts, page, item, found, depth + 1);
+            return self.flatten(item);
         }
         if let Some(composed) = leaf(facts, id, COMPOSED) {
-            return found.texts.push(composed);
+            return self.texts.push(composed);
         }
         let text =
             leaf(facts, id, "text").or_else(|| leaf(facts, id, "description")).or_else(|| leaf(facts, id, "value"));
@@ -63,18 +91,13 @@ fn flatten<'a>(facts: &'a Facts, page: &'a Page, value: &'a Value, found: &mut F
                 let (called, said) = (read(name), read(text));
                 let repeated = said.starts_with(called.trim_end_matches(['.', '…']));
                 if !repeated && !called.is_empty() {
-                    found.names.push(found.texts.len());
-                    found.texts.push(name);
+                    self.names.push(self.texts.len());
+                    self.texts.push(name);
                 }
-                found.texts.push(text);
+                self.texts.push(text);
             }
-            (name, text) => found.texts.extend(text.or(name)),
+            (name, text) => self.texts.extend(text.or(name)),
         }
-        return;
-    }
-    found.texts.extend(name.filter(|leaf| !facts.text(page, leaf).trim().is_empty()));
-    for value in inner {
-        flatten(facts, page, value, found, depth + 1);
     }
 }
 

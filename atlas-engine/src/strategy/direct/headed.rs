@@ -1,14 +1,16 @@
 //! Lists under a label: what a page shows below a line such as "Ingredients".
 
+use super::effort::Effort;
+use super::outline::Outline;
 use super::rows;
-use super::vocabulary::{MARKS_INGREDIENTS, MARKS_STEPS, ends_lists, is_label};
+use super::vocabulary::{MARKS_INGREDIENTS, MARKS_STEPS};
 use crate::evidence::{Reading, folded};
 use crate::facts::{Leaf, Place};
 use crate::page::{NodeId, Page};
 use std::ops::Range;
 
 /// A longer line is prose, not a label.
-const MAX_LABEL: usize = 60;
+pub(super) const MAX_LABEL: usize = 60;
 /// A longer entry is no list entry, except of instructions.
 const MAX_ENTRY: usize = 400;
 /// A longer entry says more than an amount of a thing.
@@ -17,6 +19,8 @@ const MAX_AMOUNT: usize = 200;
 pub(super) const MAX_LEAD: usize = 600;
 /// Elements of a line looked at for links.
 const MAX_NODES: usize = 200;
+/// Lines with a label of one field that are looked below.
+const MAX_LABELLED: usize = 500;
 /// Lines taken where there is no list.
 const MAX_LINES: usize = 40;
 /// The next entry starts at most this many bytes of text after the one before: sub-headings fit between.
@@ -82,24 +86,38 @@ fn is_plausible(page: &Page, entries: &[Leaf], sort: Sort) -> bool {
 /// The entries of the best list under one of `labels`; empty if there is none.
 ///
 /// With `names`, the names of steps' parts stand among the steps. Of several lists so labelled the one with the most entries counts: teasers and tables of contents are short.
-pub(super) fn list(reading: &Reading<'_>, labels: &[String], sort: Sort, names: bool) -> Vec<Leaf> {
+pub(super) fn list(
+    reading: &Reading<'_>,
+    labels: &[String],
+    sort: Sort,
+    names: bool,
+    effort: &Effort<'_>,
+) -> Vec<Leaf> {
     let page = reading.page();
     let mut best: Vec<Leaf> = Vec::new();
-    for line in lines(page.text(), 0) {
+    let mut outline: Option<Outline> = None;
+    let mut labelled = 0;
+    for line in effort.each(lines(page.text(), 0)) {
         let text = page.text().get(line.clone()).unwrap_or("");
         if text.len() > MAX_LABEL || !opens(text, labels) {
             continue;
         }
-        let found = below(page, &line, labels, sort, names);
+        labelled += 1;
+        if labelled > MAX_LABELLED {
+            effort.leave_out();
+            break;
+        }
+        let outline = outline.get_or_insert_with(|| Outline::of(page));
+        let found = below(page, outline, &line, labels, sort, names, effort);
         if found.len() > best.len() && is_plausible(page, &found, sort) {
             best = found;
         }
     }
-    if best.is_empty() { marked(page, sort) } else { best }
+    if best.is_empty() { marked(page, sort, effort) } else { best }
 }
 
 /// The entries of the best part of the page that its class or id calls a list of this sort, where no label is seen.
-fn marked(page: &Page, sort: Sort) -> Vec<Leaf> {
+fn marked(page: &Page, sort: Sort, effort: &Effort<'_>) -> Vec<Leaf> {
     let words = match sort {
         Sort::Amounts => MARKS_INGREDIENTS,
         Sort::Prose => MARKS_STEPS,
@@ -117,8 +135,12 @@ fn marked(page: &Page, sort: Sort) -> Vec<Leaf> {
     };
     let parts = rows::marked(page, words);
     for (node, range) in &parts {
-        let items = rows::items(page, *node);
-        consider(if items.len() > 1 { items } else { rows::repeated(page, *node, range, sort == Sort::Amounts) });
+        let items = rows::items(page, *node, effort);
+        consider(if items.len() > 1 {
+            items
+        } else {
+            rows::repeated(page, (*node, *node), range, sort == Sort::Amounts, effort)
+        });
     }
     // The word may stand on each entry instead of around them.
     for like in rows::alike(page, &parts) {
@@ -204,16 +226,20 @@ pub(super) fn lines(text: &str, from: usize) -> impl Iterator<Item = Range<usize
 }
 
 /// The list entries, else the lines, between a label and whatever ends its part of the page.
-fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort, names: bool) -> Vec<Leaf> {
+fn below(
+    page: &Page,
+    outline: &Outline,
+    line: &Range<usize>,
+    labels: &[String],
+    sort: Sort,
+    names: bool,
+    effort: &Effort<'_>,
+) -> Vec<Leaf> {
     let level = page.node_at(line.start).and_then(|node| heading(page, node));
-    let end = end_of_part(page, line.end, level, labels);
+    let end = outline.end_of_part(line.end, level, labels, effort);
     let mut entries: Vec<(NodeId, Range<usize>)> = Vec::new();
     let mut counts: Option<bool> = None;
-    for node in page.elements("li") {
-        let range = page.text_range(node);
-        if range.start < line.end || range.is_empty() {
-            continue;
-        }
+    for (node, range) in effort.each(outline.items_from(line.end)).cloned() {
         let far = match entries.last() {
             Some((_, last)) => last.end + MAX_GAP < range.start,
             None => line.end + MAX_LEAD < range.start,
@@ -228,7 +254,7 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort, names:
             }
             break;
         }
-        if page.descendants(node).any(|inner| page.tag(inner) == Some("li")) {
+        if effort.each(page.descendants(node)).any(|inner| page.tag(inner) == Some("li")) {
             continue;
         }
         // Steps that the page counts do not go on in bullets.
@@ -262,7 +288,7 @@ fn below(page: &Page, line: &Range<usize>, labels: &[String], sort: Sort, names:
         return leaves;
     }
     if sort != Sort::Other {
-        let rows = rows::below(page, line, end, sort == Sort::Amounts);
+        let rows = rows::below(page, line, end, sort == Sort::Amounts, effort);
         if rows.len() > 1 && covers_most(&rows) && !is_mostly_links(page, &rows) {
             let leaves: Vec<Leaf> = tidied(page, rows, sort).into_iter().map(Leaf).collect();
             if is_plausible(page, &leaves, sort) {
@@ -351,7 +377,12 @@ pub(super) fn shown(reading: &Reading<'_>, text: &str) -> Vec<Leaf> {
         }
         // Between two lines stands at most a number or a bullet.
         let gap = if is_short { 2 } else { 12 };
-        let rest = text.get(at..).unwrap_or("");
+        // Further on it would not count.
+        let mut window = (at + gap + shown.len()).min(text.len());
+        while !text.is_char_boundary(window) {
+            window += 1;
+        }
+        let rest = text.get(at..window).unwrap_or("");
         let Some(found) = rest.find(&shown).filter(|found| *found <= gap) else { continue };
         let Some(node) = page.node_at(line.start) else { continue };
         at += found + shown.len();
@@ -359,32 +390,6 @@ pub(super) fn shown(reading: &Reading<'_>, text: &str) -> Vec<Leaf> {
         leaves.push(Leaf(Place::Visible { node, start: line.start, end: line.end }));
     }
     if covered * 10 >= text.len() * 9 { leaves } else { Vec::new() }
-}
-
-/// Where the part of the page under a label ends: at the next label of something else, or the next heading as high.
-fn end_of_part(page: &Page, from: usize, level: Option<u8>, labels: &[String]) -> usize {
-    let headings = ["h1", "h2", "h3", "h4", "h5", "h6"];
-    let highest = usize::from(level.unwrap_or(4)).min(6);
-    let next = headings.iter().take(highest).flat_map(|tag| page.elements(tag)).map(|node| page.text_range(node));
-    let mut end = next
-        .filter(|range| range.start >= from && !range.is_empty())
-        .map(|range| range.start)
-        .min()
-        .unwrap_or(page.text().len());
-    for line in lines(page.text(), from) {
-        if line.start >= end {
-            break;
-        }
-        let text = page.text().get(line.clone()).unwrap_or("");
-        if text.len() <= MAX_LABEL && line.start > from {
-            let label = label(text);
-            if (is_label(&label) || ends_lists(&label)) && !labels.contains(&label) {
-                end = line.start;
-                break;
-            }
-        }
-    }
-    end
 }
 
 /// The level of the heading that a node stands in.

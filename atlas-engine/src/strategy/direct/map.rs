@@ -10,7 +10,8 @@ mod tidy;
 mod times;
 
 use super::choose::Sources;
-use super::want::Want;
+use super::effort::Effort;
+use super::want::{Want, Wants};
 use crate::evidence::Reading;
 use crate::facts::{Facts, ItemId, Leaf, Value as Fact};
 use crate::shape::{Field, Kind, NodeRef, Shape};
@@ -29,7 +30,8 @@ const MAX_ENTRIES: usize = 5000;
 pub(super) struct Mapper<'a> {
     pub(super) reading: &'a Reading<'a>,
     pub(super) shape: &'a Shape,
-    pub(super) kinds: Vec<String>,
+    pub(super) wants: &'a Wants<'a>,
+    pub(super) effort: &'a Effort<'a>,
     /// Whether the record is what the page is about, so that what the page says of itself is said of the record.
     pub(super) whole_page: bool,
     pub(super) record: DraftRecord,
@@ -63,10 +65,11 @@ impl<'a> Mapper<'a> {
         top: bool,
         depth: usize,
     ) -> Option<Value> {
-        if depth > MAX_DEPTH {
+        if depth > MAX_DEPTH || !self.effort.spend(1) {
             return None;
         }
-        let Kind::Object { fields, rest } = &self.shape.node(node).kind else { return None };
+        let shape = self.shape;
+        let Kind::Object { fields, rest } = &shape.node(node).kind else { return None };
         let mut map = Map::new();
         for field in fields {
             if let Some(value) = self.field(field, sources, &at.key(&field.name), top, depth) {
@@ -83,7 +86,7 @@ impl<'a> Mapper<'a> {
     fn rest(&mut self, node: NodeRef, sources: &[ItemId], at: &JsonPointer, map: &mut Map<String, Value>) {
         let facts = self.facts();
         let shape = self.shape;
-        for (name, fact) in sources.iter().flat_map(|id| facts.properties(*id)) {
+        for (name, fact) in self.effort.each(sources.iter().flat_map(|id| facts.properties(*id))) {
             let Fact::Leaf(leaf) = fact else { continue };
             if map.contains_key(name) || map.len() >= 200 {
                 continue;
@@ -97,8 +100,15 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    fn field(&mut self, field: &Field, sources: &[ItemId], at: &JsonPointer, top: bool, depth: usize) -> Option<Value> {
-        let want = Want::new(&field.name, self.shape.node(field.node), &self.kinds);
+    fn field(
+        &mut self,
+        field: &'a Field,
+        sources: &[ItemId],
+        at: &JsonPointer,
+        top: bool,
+        depth: usize,
+    ) -> Option<Value> {
+        let want = self.wants.of(field);
         self.node(field.node, &want, sources, at, top, depth)
     }
 
@@ -203,6 +213,9 @@ impl<'a> Mapper<'a> {
             for path in &want.paths {
                 let mut values = Vec::new();
                 for fact in self.follow(*id, path).into_iter().take(max) {
+                    if !self.effort.spend(1) {
+                        break;
+                    }
                     let here = at.index(values.len());
                     let value = match fact {
                         Fact::Item(inner) => self.object(items, &[*inner], &here, false, depth + 1),

@@ -5,10 +5,12 @@
 
 mod byline;
 mod choose;
+mod effort;
 mod flatten;
 mod headed;
 mod map;
 mod marks;
+mod outline;
 mod rows;
 mod shown;
 mod tabular;
@@ -18,8 +20,10 @@ mod want;
 use super::{Draft, DraftRecord, Fit, Strategy, StrategyError, Task};
 use async_trait::async_trait;
 use atlas_schema::{ExtractionRequest, StrategyName};
+use effort::{Effort, cut_short};
 use map::Mapper;
-use want::{Want, WantedType};
+use std::rc::Rc;
+use want::{Want, WantedType, Wants};
 
 /// The strategy called `direct`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,29 +36,32 @@ impl Direct {
         Self
     }
 
-    /// Drafts records: pure, bounded by the page's size.
+    /// Drafts records: pure, and bounded in its steps whatever the page says. Where that bound or the task's own end cuts
+    /// the work, the draft holds what was found by then; the bound is told by the warning `work_cut_short`.
     pub fn draft(task: &Task<'_>) -> Draft {
         let shape = task.shape;
+        let effort = Effort::of(task);
         if tabular::wanted(shape) {
-            return tabular::draft(task.reading.page(), shape);
+            return tabular::draft(task.reading.page(), shape, &effort);
         }
         let wanted = WantedType::of(shape);
         let title = shape.node(shape.root()).title.as_deref().unwrap_or("");
-        let kinds = super::words(title);
-        let wants: Vec<Want> = shape
-            .fields(shape.root())
-            .iter()
-            .map(|field| Want::new(&field.name, shape.node(field.node), &kinds))
-            .collect();
-        let mains = choose::mains(task.reading, wanted.as_ref(), &wants);
+        let wants = Wants::new(shape, super::words(title));
+        let root: Vec<Rc<Want>> = shape.fields(shape.root()).iter().map(|field| wants.of(field)).collect();
+        let mains = choose::mains(task.reading, wanted.as_ref(), &root, &effort);
         let mut draft = Draft::default();
         let whole_page = mains.len() < 2;
         let sources = if mains.is_empty() { vec![Vec::new()] } else { mains };
         for main in &sources {
+            // A record that was begun in time is kept with what it has; none is begun later.
+            if effort.is_over() {
+                break;
+            }
             let mapper = Mapper {
                 reading: task.reading,
                 shape,
-                kinds: kinds.clone(),
+                wants: &wants,
+                effort: &effort,
                 whole_page,
                 record: DraftRecord::default(),
                 warnings: Vec::new(),
@@ -64,6 +71,12 @@ impl Direct {
             if record.data.as_object().is_some_and(|map| !map.is_empty()) {
                 draft.records.push(record);
             }
+        }
+        draft.warnings.extend(effort.warning());
+        if task.reading.facts().is_cut_short() {
+            draft.warnings.push(cut_short(
+                "the page states more than is read of one page, so the rest of it was left out: split the page",
+            ));
         }
         draft
     }

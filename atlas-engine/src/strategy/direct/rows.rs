@@ -2,6 +2,7 @@
 //!
 //! Pages build lists of any element. What tells is that siblings look alike: the same tag and the same first class.
 
+use super::effort::Effort;
 use super::headed::{MAX_GAP, MAX_LEAD};
 use crate::page::{NodeId, Page};
 use std::collections::HashMap;
@@ -18,28 +19,42 @@ const MAX_PARTS: usize = 200;
 const MIN_COVER: usize = 70;
 
 /// The list items under a node that hold no further items, with text.
-pub(super) fn items(page: &Page, node: NodeId) -> Vec<Row> {
-    let items = page.descendants(node).filter(|node| page.tag(*node) == Some("li"));
-    let leaves = items.filter(|item| !page.descendants(*item).any(|inner| page.tag(inner) == Some("li")));
+pub(super) fn items(page: &Page, node: NodeId, effort: &Effort<'_>) -> Vec<Row> {
+    let is_item = |node: &NodeId| page.tag(*node) == Some("li");
+    let items = effort.each(page.descendants(node)).filter(is_item);
+    let leaves = items.filter(|item| !effort.each(page.descendants(*item)).any(|inner| is_item(&inner)));
     leaves.map(|node| (node, page.text_range(node))).filter(|(_, range)| !range.is_empty()).collect()
 }
 
 /// The repeated elements between a label's line and the end of its part of the page.
-pub(super) fn below(page: &Page, line: &Range<usize>, end: usize, amounts: bool) -> Vec<Row> {
+pub(super) fn below(page: &Page, line: &Range<usize>, end: usize, amounts: bool, effort: &Effort<'_>) -> Vec<Row> {
     let Some(first) = page.node_at(line.start) else { return Vec::new() };
     // The smallest part around the label that goes on well below it.
     let enough = (line.end + MAX_LEAD).min(end);
     let around = page.ancestors(first).find(|node| page.text_range(*node).end >= enough);
-    around.map_or_else(Vec::new, |node| repeated(page, node, &(line.end..end), amounts))
+    around.map_or_else(Vec::new, |node| repeated(page, (node, first), &(line.end..end), amounts, effort))
 }
 
-/// The elements under `node` and in the text `within` that look alike and together cover most of what is repeated.
+/// The elements under a node, from another one on, and in the text `within` that look alike and together cover most of
+/// what is repeated.
 ///
 /// Of `amounts`, an element that holds amount and thing goes before the two that hold one each.
-pub(super) fn repeated(page: &Page, node: NodeId, within: &Range<usize>, amounts: bool) -> Vec<Row> {
+pub(super) fn repeated(
+    page: &Page,
+    (node, from): (NodeId, NodeId),
+    within: &Range<usize>,
+    amounts: bool,
+    effort: &Effort<'_>,
+) -> Vec<Row> {
     let mut kinds: HashMap<(&str, &str), Vec<Row>> = HashMap::new();
-    for node in page.descendants(node).take(MAX_NODES) {
+    // Nodes are numbered in document order.
+    let first = from.index().max(node.index().saturating_add(1));
+    let below = (first..).map_while(|at| page.node_by_index(at)).take_while(|inner| page.contains(node, *inner));
+    for node in effort.each(below.take(MAX_NODES)) {
         let range = page.text_range(node);
+        if range.start > within.end {
+            break;
+        }
         if range.is_empty() || range.start < within.start || range.end > within.end {
             continue;
         }

@@ -1,5 +1,6 @@
 //! Lists as the page shows them, where the markup's own list leaves something out or is cut in the wrong places.
 
+use super::effort::Effort;
 use crate::evidence::folded;
 use crate::facts::{Leaf, Place};
 use crate::page::Page;
@@ -39,7 +40,7 @@ fn lines(page: &Page) -> Vec<Line> {
 /// The lines that show `entries` with amounts that the entries lack; `None` unless most of them are shown so.
 ///
 /// Templates often put the names of the ingredients alone into their markup.
-pub(super) fn with_amounts(page: &Page, entries: &[String]) -> Option<Vec<Leaf>> {
+pub(super) fn with_amounts(page: &Page, entries: &[String], effort: &Effort<'_>) -> Option<Vec<Leaf>> {
     let counted = entries.iter().filter(|entry| has_number(entry)).count();
     if entries.len() < 3 || counted * 4 > entries.len() {
         return None;
@@ -52,7 +53,8 @@ pub(super) fn with_amounts(page: &Page, entries: &[String]) -> Option<Vec<Leaf>>
         let mut places = vec![start];
         for entry in entries.iter().skip(1) {
             let from = places.last()? + 1;
-            places.push((from..lines.len().min(from + MAX_STEP)).find(|at| shows(&lines[*at], entry))?);
+            let next = effort.each(from..lines.len().min(from + MAX_STEP));
+            places.push({ next }.find(|at| shows(&lines[*at], entry))?);
         }
         Some(places)
     });
@@ -96,7 +98,7 @@ fn amounts(page: &Page, lines: &[Line], entries: &[String], places: &[usize]) ->
 ///
 /// That happens where a program cut a list at its commas, and with them `1,5` in two. Only lists that look so are
 /// searched for: their entries start with a blank or hold line ends.
-pub(super) fn recut(page: &Page, entries: &[&str]) -> Option<Vec<Leaf>> {
+pub(super) fn recut(page: &Page, entries: &[&str], effort: &Effort<'_>) -> Option<Vec<Leaf>> {
     let odd = |entry: &&str| entry.starts_with(' ') || entry.trim().contains('\n');
     if entries.len() < 2 || !entries.iter().any(odd) {
         return None;
@@ -111,7 +113,8 @@ pub(super) fn recut(page: &Page, entries: &[&str]) -> Option<Vec<Leaf>> {
     let spelled: Vec<String> = lines.iter().map(|line| letters(&line.folded)).collect();
     (0..lines.len()).filter(|at| !spelled[*at].is_empty() && whole.starts_with(&spelled[*at])).find_map(|start| {
         let (mut at, mut cuts, mut leaves) = (0, HashSet::new(), Vec::new());
-        for (line, letters) in lines.iter().zip(&spelled).skip(start).filter(|(_, letters)| !letters.is_empty()) {
+        let further = effort.each(lines.iter().zip(&spelled).skip(start));
+        for (line, letters) in further.filter(|(_, letters)| !letters.is_empty()) {
             if !whole.get(at..)?.starts_with(letters.as_str()) {
                 return None;
             }

@@ -1,6 +1,7 @@
 //! Tables as records: one a data table, each text with its place.
 
 use super::super::{Draft, DraftRecord};
+use super::effort::{Effort, cut_short};
 use crate::evidence::{MAX_QUOTE, quotable};
 use crate::facts::tables::{Grid, Quoted, tables};
 use crate::page::Page;
@@ -19,11 +20,23 @@ pub(super) fn wanted(shape: &Shape) -> bool {
 /// One record for each table that holds data, with the fields `caption`, `header` and `rows` as far as the schema has them.
 ///
 /// A table with a text too long to be quoted is left out whole: without one of its cells the others would move.
-pub(super) fn draft(page: &Page, shape: &Shape) -> Draft {
+pub(super) fn draft(page: &Page, shape: &Shape, effort: &Effort<'_>) -> Draft {
     let has = |name: &str| shape.fields(shape.root()).iter().any(|field| field.name == name);
     let wants = Wants { caption: has("caption"), header: has("header"), rows: has("rows") };
     let mut draft = Draft::default();
-    for record in tables(page).iter().filter(|grid| grid.is_data).map(|grid| record(page, grid, &wants)) {
+    let grids = tables(page);
+    if grids.iter().any(|grid| grid.truncated) {
+        draft.warnings.push(cut_short(
+            "the page's tables have more cells than are read of one page, or cells that span too many others: rows or \
+             columns were left out",
+        ));
+    }
+    for grid in grids.iter().filter(|grid| grid.is_data) {
+        // A table without some of its rows is not begun.
+        if !effort.spend(STEPS_A_CELL * grid.width() * grid.height()) {
+            break;
+        }
+        let record = record(page, grid, &wants);
         if record.evidence.iter().all(|(_, piece)| quotable(&piece.quote)) {
             draft.records.push(record);
         } else {
@@ -36,8 +49,12 @@ pub(super) fn draft(page: &Page, shape: &Shape) -> Draft {
             });
         }
     }
+    draft.warnings.extend(effort.warning());
     draft
 }
+
+/// What one cell costs, in steps.
+const STEPS_A_CELL: usize = 20;
 
 #[allow(clippy::struct_excessive_bools)] // One for each field of the record.
 struct Wants {

@@ -1,9 +1,12 @@
 //! Want: where a field's value may stand, worked out from its name and hints alone.
 
 use super::vocabulary::{Concept, SORTS, concept_of};
-use crate::shape::{Node, Shape};
+use crate::shape::{Field, Node, NodeRef, Shape};
 use crate::strategy::words;
 use crate::transform::Transform;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Where to look for one field, the best place first.
 #[derive(Debug)]
@@ -59,6 +62,27 @@ impl Want {
     /// Whether the field wants this concept, named by its first name.
     pub(super) fn is(&self, name: &str) -> bool {
         self.concept.is_some_and(|concept| concept.names.first() == Some(&name))
+    }
+}
+
+/// What each field of a schema wants, worked out once: a page may hold thousands of records.
+#[derive(Debug)]
+pub(super) struct Wants<'a> {
+    shape: &'a Shape,
+    kinds: Vec<String>,
+    known: RefCell<HashMap<(NodeRef, &'a str), Rc<Want>>>,
+}
+
+impl<'a> Wants<'a> {
+    /// For objects whose type is named `kinds`.
+    pub(super) fn new(shape: &'a Shape, kinds: Vec<String>) -> Self {
+        Self { shape, kinds, known: RefCell::default() }
+    }
+
+    pub(super) fn of(&self, field: &'a Field) -> Rc<Want> {
+        let mut known = self.known.borrow_mut();
+        let want = known.entry((field.node, field.name.as_str()));
+        want.or_insert_with(|| Rc::new(Want::new(&field.name, self.shape.node(field.node), &self.kinds))).clone()
     }
 }
 

@@ -8,10 +8,14 @@ use crate::transform::{CHOICE, Transform, is_choice};
 use atlas_schema::{Evidence, Verified, Warning};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// Candidates looked at for one value.
 pub(super) const MAX_CANDIDATES: usize = 24;
+
+/// What one value costs, in steps.
+const STEPS_A_VALUE: usize = 200;
 
 /// A text that may give a value: a leaf, or a part of it.
 pub(super) struct Candidate<'a> {
@@ -32,30 +36,47 @@ impl<'a> Candidate<'a> {
 }
 
 impl<'a> Mapper<'a> {
-    /// The values at the end of a property path.
+    /// The values at the end of a property path. A thing that several references lead to is on the way once.
     pub(super) fn follow(&self, id: ItemId, path: &[String]) -> Vec<&'a Fact> {
         let facts = self.facts();
-        let Some((first, rest)) = path.split_first() else { return Vec::new() };
-        let found = facts.properties(id).filter(|(name, _)| name.eq_ignore_ascii_case(first)).map(|(_, value)| value);
-        if rest.is_empty() {
-            return found.collect();
-        }
-        found
-            .filter_map(|value| match value {
+        let Some((last, before)) = path.split_last() else { return Vec::new() };
+        let mut items = vec![id];
+        for name in before {
+            let mut seen = HashSet::new();
+            let inner = items.iter().flat_map(|id| self.values(*id, name)).filter_map(|value| match value {
                 Fact::Item(inner) => Some(*inner),
                 Fact::Leaf(_) => None,
-            })
-            .flat_map(|inner| self.follow(inner, rest))
-            .collect()
+            });
+            items = inner.filter(|inner| seen.insert(facts.identity(*inner))).collect();
+        }
+        items.iter().flat_map(|id| self.values(*id, last)).collect()
+    }
+
+    /// The values of a property.
+    fn values(&self, id: ItemId, wanted: &str) -> impl Iterator<Item = &'a Fact> {
+        let properties = self.effort.each(self.facts().properties(id));
+        properties.filter(move |(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
     }
 
     /// The texts that stand for a value where one text is wanted: an item's name, address or amount.
-    pub(super) fn leaves_of(&self, fact: &'a Fact, transform: Transform, out: &mut Vec<Candidate<'a>>, depth: usize) {
+    pub(super) fn leaves_of(&self, fact: &'a Fact, transform: Transform, out: &mut Vec<Candidate<'a>>) {
+        self.leaves_below(fact, transform, out, &mut HashSet::new(), 0);
+    }
+
+    /// What was `seen` before is not entered again: references may form cycles.
+    fn leaves_below(
+        &self,
+        fact: &'a Fact,
+        transform: Transform,
+        out: &mut Vec<Candidate<'a>>,
+        seen: &mut HashSet<ItemId>,
+        depth: usize,
+    ) {
         let id = match fact {
             Fact::Leaf(leaf) => return out.push(Candidate { leaf: std::borrow::Cow::Borrowed(leaf), range: None }),
             Fact::Item(id) => *id,
         };
-        if depth > 2 || out.len() >= MAX_CANDIDATES {
+        if depth > 2 || out.len() >= MAX_CANDIDATES || !seen.insert(self.facts().identity(id)) {
             return;
         }
         let names: &[&str] = match transform {
@@ -67,8 +88,8 @@ impl<'a> Mapper<'a> {
             _ => &["name", "text", "value", "streetAddress", "url"],
         };
         for name in names {
-            for value in self.follow(id, &[(*name).to_owned()]) {
-                self.leaves_of(value, transform, out, depth + 1);
+            for value in self.values(id, name) {
+                self.leaves_below(value, transform, out, seen, depth + 1);
             }
         }
     }
@@ -86,6 +107,10 @@ impl<'a> Mapper<'a> {
         let whole = facts.text(page, leaf);
         let base = candidate.range.clone().unwrap_or(0..whole.len());
         let text = whole.get(base.clone())?;
+        // Reading, proving and storing a value takes far longer than finding it.
+        if !self.effort.spend(STEPS_A_VALUE + text.len() / 8) {
+            return None;
+        }
         let shape = self.shape;
         let node = shape.node(node);
         let (mut value, range) = transform.read(text, self.reading.locale())?;

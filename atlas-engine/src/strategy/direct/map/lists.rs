@@ -112,10 +112,8 @@ impl<'a> Mapper<'a> {
     /// Authors without addresses and, where the schema keeps the publisher apart, without the site itself.
     pub(super) fn keep_authors(&self, candidates: &mut Vec<Candidate<'a>>) {
         let shape = self.shape;
-        let fields = shape.fields(shape.root()).iter();
-        let apart = fields
-            .map(|field| Want::new(&field.name, shape.node(field.node), &self.kinds))
-            .any(|want| want.is("publisher"));
+        let mut fields = shape.fields(shape.root()).iter();
+        let apart = fields.any(|field| self.wants.of(field).is("publisher"));
         let names = if apart { byline::site_names(self.reading) } else { Vec::new() };
         candidates.retain(|candidate| byline::may_be_author(&names, self.part(candidate)));
     }
@@ -133,11 +131,11 @@ impl<'a> Mapper<'a> {
             let candidates: Vec<Candidate<'a>> = if want.transform == Transform::Url {
                 let mut candidates = Vec::new();
                 for fact in found {
-                    self.leaves_of(fact, want.transform, &mut candidates, 0);
+                    self.leaves_of(fact, want.transform, &mut candidates);
                 }
                 candidates
             } else {
-                flatten::texts(facts, page, &found).into_iter().map(whole).collect()
+                flatten::texts(facts, page, &found, self.effort).into_iter().map(whole).collect()
             };
             let candidates = self.as_shown(self.split(candidates, want));
             if candidates.iter().any(|candidate| !plain::clean(self.part(candidate)).is_empty()) {

@@ -5,6 +5,7 @@ use super::candidate::Candidate;
 use super::lists::list_sort;
 use crate::evidence::folded;
 use crate::plain;
+use crate::strategy::direct::effort::Effort;
 use crate::strategy::direct::headed;
 use crate::strategy::direct::want::Want;
 use atlas_schema::Warning;
@@ -29,7 +30,7 @@ impl<'a> Mapper<'a> {
         if sort == headed::Sort::Prose && given.len() > 1 {
             return given;
         }
-        let leaves = headed::list(self.reading, &want.labels, sort, !described);
+        let leaves = headed::list(self.reading, &want.labels, sort, !described, self.effort);
         let longer: Vec<Candidate<'a>> = leaves.into_iter().map(Candidate::shown).collect();
         if given.is_empty() {
             return self.plausible(longer, sort);
@@ -40,7 +41,9 @@ impl<'a> Mapper<'a> {
         };
         let (few, many) = (texts(&given), texts(&longer));
         let amounts = sort == headed::Sort::Amounts;
-        if is_token(&few, &many) || (amounts && (is_part(&few, &many) || is_turned(&few, &many))) {
+        if is_token(&few, &many)
+            || (amounts && (is_part(&few, &many, self.effort) || is_turned(&few, &many, self.effort)))
+        {
             return longer;
         }
         self.plausible(given, sort)
@@ -62,30 +65,31 @@ impl<'a> Mapper<'a> {
 }
 
 /// Whether each entry is part of an entry of a shown list that has more: half as many again, or only further amounts.
-fn is_part(few: &[String], many: &[String]) -> bool {
+fn is_part(few: &[String], many: &[String], effort: &Effort<'_>) -> bool {
     if many.len() <= few.len() || many.len() < 3 {
         return false;
     }
-    let Some(held) = held(few, many) else { return false };
+    let Some(held) = held(few, many, effort) else { return false };
     let known: HashSet<&String> = many.iter().zip(&held).filter(|(_, held)| **held).map(|(line, _)| line).collect();
     let mut further = many.iter().zip(&held).filter(|(_, held)| !**held).map(|(line, _)| line);
     many.len() * 2 >= few.len() * 3 || further.all(|line| starts_with_amount(line) && !known.contains(line))
 }
 
 /// Which entries of a shown list hold an entry each, so that all of `few` are held.
-fn held(few: &[String], many: &[String]) -> Option<Vec<bool>> {
+fn held(few: &[String], many: &[String], effort: &Effort<'_>) -> Option<Vec<bool>> {
     let lines: Vec<HashSet<String>> = many.iter().map(|line| words(line).collect()).collect();
     let mut held = vec![false; many.len()];
     for entry in few {
         let entry: Vec<String> = words(entry).collect();
-        let line = (0..lines.len()).find(|at| !held[*at] && entry.iter().all(|word| lines[*at].contains(word)))?;
+        let line =
+            effort.each(0..lines.len()).find(|at| !held[*at] && entry.iter().all(|word| lines[*at].contains(word)))?;
         held[line] = true;
     }
     Some(held)
 }
 
 /// Whether the entries are those shown, but with the amounts behind the things, as programs put fields together.
-fn is_turned(few: &[String], many: &[String]) -> bool {
+fn is_turned(few: &[String], many: &[String], effort: &Effort<'_>) -> bool {
     let has_number = |entry: &&String| entry.contains(|c: char| c.is_numeric());
     let counted = few.iter().filter(has_number).count();
     let behind = few.iter().filter(has_number).filter(|entry| !starts_with_amount(entry)).count();
@@ -95,7 +99,7 @@ fn is_turned(few: &[String], many: &[String]) -> bool {
         && behind * 3 >= counted * 2
         && before * 3 >= many.iter().filter(has_number).count() * 2
         && counted * 2 >= few.len()
-        && held(few, many).is_some()
+        && held(few, many, effort).is_some()
 }
 
 fn starts_with_amount(line: &str) -> bool {

@@ -34,7 +34,7 @@ impl<'a> Mapper<'a> {
         for id in sources {
             for path in &want.paths {
                 for fact in self.follow(*id, path) {
-                    self.leaves_of(fact, want.transform, &mut candidates, 0);
+                    self.leaves_of(fact, want.transform, &mut candidates);
                 }
             }
         }

@@ -5,6 +5,7 @@ use super::candidate::Candidate;
 use crate::evidence::folded;
 use crate::page::{NodeId, Page};
 use crate::plain;
+use crate::strategy::direct::effort::Effort;
 use crate::strategy::direct::want::Want;
 use crate::strategy::direct::{headed, marks, shown};
 use std::borrow::Cow;
@@ -30,9 +31,9 @@ impl<'a> Mapper<'a> {
     pub(super) fn completed(&self, candidates: Vec<Candidate<'a>>) -> Vec<Candidate<'a>> {
         let page = self.reading.page();
         let entries: Vec<&str> = candidates.iter().map(|candidate| self.part(candidate)).collect();
-        let leaves = shown::recut(page, &entries).or_else(|| {
+        let leaves = shown::recut(page, &entries, self.effort).or_else(|| {
             let entries: Vec<String> = entries.iter().map(|entry| plain::clean(entry).into_owned()).collect();
-            shown::with_amounts(page, &entries)
+            shown::with_amounts(page, &entries, self.effort)
         });
         leaves.map_or(candidates, |leaves| leaves.into_iter().map(Candidate::shown).collect())
     }
@@ -80,7 +81,7 @@ impl<'a> Mapper<'a> {
         if !texts.iter().any(|text| may_name_a_part(text)) {
             return;
         }
-        let apart = looks_apart(self.reading.page(), &texts);
+        let apart = looks_apart(self.reading.page(), &texts, self.effort);
         let names: Vec<bool> = texts
             .iter()
             .zip(apart)
@@ -100,6 +101,9 @@ impl<'a> Mapper<'a> {
         let mut at = 0;
         while at + 1 < things.len() {
             let alike = |from: usize, length: usize| {
+                if !self.effort.spend(length) {
+                    return false;
+                }
                 things.get(from..from + length).is_some_and(|next| {
                     // Some things have other names where other units are used.
                     let same = next.iter().zip(&things[at..at + length]).filter(|(next, first)| next == first).count();
@@ -131,7 +135,7 @@ fn may_name_a_part(text: &str) -> bool {
 }
 
 /// Which entries the page shows right above the next one and in another look: as a heading, another class, or bold.
-fn looks_apart(page: &Page, entries: &[String]) -> Vec<bool> {
+fn looks_apart(page: &Page, entries: &[String], effort: &Effort<'_>) -> Vec<bool> {
     let mut shown: HashMap<String, Vec<usize>> = HashMap::new();
     let lines: Vec<Range<usize>> = headed::lines(page.text(), 0).filter(|line| !line.is_empty()).collect();
     let wanted: HashSet<String> = entries.iter().map(|entry| folded(entry)).collect();
@@ -151,7 +155,8 @@ fn looks_apart(page: &Page, entries: &[String]) -> Vec<bool> {
         return vec![false; entries.len()];
     };
     let apart = |(entry, next): (&String, &String)| {
-        let above = places(entry).iter().find(|at| places(next).contains(&(**at + 1)));
+        // The places are in order.
+        let above = effort.each(places(entry).iter()).find(|at| places(next).binary_search(&(**at + 1)).is_ok());
         above.is_some_and(|at| look_at(*at) != Some(usual) && look_at(*at + 1) == Some(usual))
     };
     let mut found: Vec<bool> = entries.iter().zip(entries.iter().skip(1)).map(apart).collect();

@@ -2,7 +2,6 @@
 
 use super::Mapper;
 use crate::evidence::sum_of;
-use crate::strategy::direct::want::Want;
 use crate::transform::Transform;
 use atlas_schema::{Evidence, JsonPointer, Source};
 use serde_json::Value;
@@ -32,7 +31,7 @@ impl<'a> Mapper<'a> {
     fn minutes_field(&self, concept: &str) -> Option<&'a str> {
         let shape = self.shape;
         let field = shape.fields(shape.root()).iter().find(|field| {
-            let want = Want::new(&field.name, shape.node(field.node), &self.kinds);
+            let want = self.wants.of(field);
             want.is(concept) && want.transform == Transform::Minutes
         });
         field.map(|field| field.name.as_str())
