@@ -168,6 +168,15 @@ pub struct Callback {
     pub url: String,
 }
 
+impl Callback {
+    /// Whether the address is one that a record may hold: 8 to 2048 printable ASCII characters that begin with `http://` or
+    /// `https://`. Whether it may be dialled is for the egress policy to say.
+    pub fn is_valid(&self) -> bool {
+        let web = self.url.starts_with("http://") || self.url.starts_with("https://");
+        web && (8..=2048).contains(&self.url.len()) && self.url.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+}
+
 impl<P> JobRecord<P> {
     /// The same record around another payload.
     pub fn map_payload<Q>(self, payload: impl FnOnce(P) -> Q) -> JobRecord<Q> {

@@ -1,7 +1,7 @@
 //! How a job comes to be: enqueued, or imported from elsewhere.
 
 use super::{Applied, MAX_ATTEMPTS, Reject, check::check, transition::event};
-use atlas_schema::{Actor, AuditKind, JobRecord, JobStatus, Timestamp};
+use atlas_schema::{Actor, AuditKind, Callback, JobRecord, JobStatus, Timestamp};
 
 /// The first version of an enqueued job. A run-at time in the past means now.
 ///
@@ -22,6 +22,7 @@ pub fn enqueue<P>(record: JobRecord<P>, now: Timestamp, actor: Actor) -> Result<
         let last = u64::try_from(Timestamp::MAX.as_millis()).unwrap_or(u64::MAX);
         return range("the deadline", after, last, "milliseconds since 1970");
     }
+    callback_fits(&record)?;
     let record = JobRecord {
         status: JobStatus::Pending,
         version: 1,
@@ -43,6 +44,14 @@ pub fn enqueue<P>(record: JobRecord<P>, now: Timestamp, actor: Actor) -> Result<
     Ok(Applied { record, event, outbox: Vec::new() })
 }
 
+fn callback_fits<P>(record: &JobRecord<P>) -> Result<(), Reject> {
+    if record.callback.as_ref().is_none_or(Callback::is_valid) {
+        return Ok(());
+    }
+    let (what, unit) = ("the callback's address", "printable ASCII characters beginning with http:// or https://");
+    Err(Reject::OutOfRange { what, min: 8, max: 2048, unit })
+}
+
 /// A job from elsewhere, as it is: version 1, its own times, nothing follows from it.
 ///
 /// A record that says it is running keeps its lease, and loses it at the first sweep: its worker is unknown here.
@@ -52,6 +61,7 @@ pub fn enqueue<P>(record: JobRecord<P>, now: Timestamp, actor: Actor) -> Result<
 pub fn import<P>(record: JobRecord<P>, now: Timestamp, actor: Actor) -> Result<Applied<P>, Reject> {
     let record = JobRecord { version: 1, ..record };
     check(&record)?;
+    callback_fits(&record)?;
     let event = event(&record, AuditKind::Migrated, None, actor, now);
     Ok(Applied { record, event, outbox: Vec::new() })
 }

@@ -17,9 +17,11 @@ pub fn apply<P: Clone>(
     now: Timestamp,
     actor: Actor,
 ) -> Result<Applied<P>, Reject> {
-    // A store's clock may lag behind the one that wrote last: times of one job never run backwards.
+    // A store's clock may lag behind the one that wrote last: recorded times of one job never run backwards. What is due is
+    // judged by the caller's own time: a clock that was ahead once must not hold a job back for as long as it was ahead.
+    let given = now;
     let now = now.max(record.updated_at);
-    let step = Step { record, now, actor };
+    let step = Step { record, now, given, actor };
     match command {
         Command::Claim { worker, lease } => step.claim(worker, lease),
         Command::Complete { epoch, result } => {
@@ -74,7 +76,7 @@ pub fn apply<P: Clone>(
         }
         Command::EndCancel => match &record.cancel_requested {
             Some(cancel) if record.status == JobStatus::Processing => {
-                if cancel.acknowledge_by > now {
+                if cancel.acknowledge_by > given {
                     return Err(Reject::NotDue);
                 }
                 Ok(step.cancelled())
@@ -85,7 +87,7 @@ pub fn apply<P: Clone>(
             if record.status.is_terminal() {
                 return Err(Reject::WrongStatus { status: record.status });
             }
-            if record.deadline.is_none_or(|deadline| deadline > now) {
+            if record.deadline.is_none_or(|deadline| deadline > given) {
                 return Err(Reject::NotDue);
             }
             Ok(step.end(JobStatus::Timeout, AuditKind::TimedOut, |after| {
@@ -130,7 +132,10 @@ pub(super) fn event<P>(
 
 struct Step<'a, P> {
     record: &'a JobRecord<P>,
+    /// What is recorded: never before the record's last change.
     now: Timestamp,
+    /// The caller's own time.
+    given: Timestamp,
     actor: Actor,
 }
 
@@ -140,8 +145,8 @@ impl<P: Clone> Step<'_, P> {
         if record.status != JobStatus::Pending {
             return Err(Reject::WrongStatus { status: record.status });
         }
-        let past = record.deadline.is_some_and(|deadline| deadline <= self.now);
-        if record.run_at > self.now || past || record.attempt >= record.max_attempts {
+        let past = record.deadline.is_some_and(|deadline| deadline <= self.given);
+        if record.run_at > self.given || past || record.attempt >= record.max_attempts {
             return Err(Reject::NotDue);
         }
         let now = self.now;
@@ -188,7 +193,7 @@ impl<P: Clone> Step<'_, P> {
             status => return Err(Reject::WrongStatus { status }),
         };
         let now = self.now;
-        let acknowledge_by = if pending { now } else { now.saturating_add(acknowledge_within) };
+        let acknowledge_by = if pending { now } else { self.given.saturating_add(acknowledge_within) };
         let request = CancelRequest { at: now, reason, acknowledge_by };
         if pending {
             return Ok(
@@ -205,7 +210,7 @@ impl<P: Clone> Step<'_, P> {
             JobStatus::Failed | JobStatus::Cancelled | JobStatus::Timeout => {}
             status => return Err(Reject::WrongStatus { status }),
         }
-        let now = self.now;
+        let now = self.given;
         let mut applied = self.back(AuditKind::Redriven, delay, |after| {
             after.attempt = 0;
             after.finished_at = None;
@@ -235,7 +240,7 @@ impl<P: Clone> Step<'_, P> {
     }
 
     fn back(self, kind: AuditKind, delay: Duration, change: impl FnOnce(&mut JobRecord<P>)) -> Applied<P> {
-        let now = self.now;
+        let now = self.given;
         self.write(JobStatus::Pending, kind, |after| {
             after.lease = None;
             after.cancel_requested = None;

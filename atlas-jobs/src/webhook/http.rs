@@ -165,12 +165,16 @@ impl HttpWebhookSenderBuilder {
 impl WebhookSender for HttpWebhookSender {
     async fn send(&self, request: WebhookRequest) -> Result<WebhookReply, SendError> {
         let late = || Err(SendError::new(SendErrorKind::Timeout));
-        tokio::time::timeout(request.timeout, self.post(request)).await.unwrap_or_else(|_| late())
+        let (reply, rest) =
+            tokio::time::timeout(request.timeout, self.post(request)).await.unwrap_or_else(|_| late())?;
+        // The receiver has taken it, whatever becomes of a body that is slow to end.
+        let _ = tokio::time::timeout(MOST_DRAINING, drain(rest)).await;
+        Ok(reply)
     }
 }
 
 impl HttpWebhookSender {
-    async fn post(&self, request: WebhookRequest) -> Result<WebhookReply, SendError> {
+    async fn post(&self, request: WebhookRequest) -> Result<(WebhookReply, Response), SendError> {
         let url =
             Url::parse(&request.url).map_err(|error| SendError::new(SendErrorKind::InvalidUrl).with_source(error))?;
         self.policy.check_url(&url).map_err(refused)?;
@@ -184,10 +188,7 @@ impl HttpWebhookSender {
         }
         let status = response.status();
         let kind = match status.as_u16() {
-            code @ 200..=299 => {
-                drain(response).await;
-                return Ok(WebhookReply::new(code));
-            }
+            code @ 200..=299 => return Ok((WebhookReply::new(code), response)),
             300..=399 => SendErrorKind::Redirected,
             410 => SendErrorKind::Gone,
             code => SendErrorKind::Status(code),
@@ -196,6 +197,9 @@ impl HttpWebhookSender {
         Err(SendError::new(kind).with_retry_after(wait))
     }
 }
+
+/// How long an answer's body is read, so that its connection can be used again.
+const MOST_DRAINING: Duration = Duration::from_millis(250);
 
 /// Reads a short answer to its end. The status has decided already: what breaks here changes nothing.
 async fn drain(mut response: Response) {

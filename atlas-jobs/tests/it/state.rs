@@ -168,6 +168,41 @@ fn times_of_a_job_never_run_backwards() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_once_holds_no_job_back() {
+    const DAY: u64 = 86_400_000;
+    let ahead = apply(&new(spec()), claim(), DAY).unwrap().record;
+    let back = apply(&ahead, fail(1, Retry::After(Duration::from_secs(5))), 1000).unwrap().record;
+    assert_eq!(
+        (back.updated_at, back.run_at),
+        (at(DAY), at(6000)),
+        "recorded times never run backwards; what is due is due"
+    );
+    assert!(matches!(apply(&back, claim(), 5999), Err(Reject::NotDue)));
+    let again = apply(&back, claim(), 6000).unwrap().record;
+    let expired = apply(&again, Command::ExpireLease { epoch: 2 }, 7000).unwrap().record;
+    assert_eq!(expired.run_at, at(7000));
+    let asked = apply(&ahead, cancel(), 1000).unwrap().record;
+    assert!(asked.cancel_requested.unwrap().acknowledge_by < at(DAY));
+}
+
+#[test]
+fn a_callback_that_no_record_may_hold_is_refused_at_the_door() {
+    for url in [
+        "http://a/\u{0}",
+        "ftp://example.org/",
+        "http://",
+        "http://example.org/ü",
+        &format!("http://a/{}", "x".repeat(2048)),
+    ] {
+        let spec = spec().with_callback(atlas_schema::Callback { url: url.into() });
+        let random = Random::seeded(7);
+        let job = NewJob::new(spec, Stage::Dev, random.job_id(at(0)), random.correlation_id());
+        let refused = job.apply(at(0)).unwrap_err();
+        assert!(matches!(refused, Reject::OutOfRange { .. }), "{refused}");
+    }
+}
+
+#[test]
 fn limits_are_exact() {
     let text = |chars| "ä".repeat(chars);
     let running = in_status(JobStatus::Processing);

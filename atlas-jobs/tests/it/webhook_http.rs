@@ -160,6 +160,13 @@ async fn an_endless_answer_is_dropped_and_counts_as_what_its_status_says() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_says_yes_and_is_slow_to_end_has_taken_it() {
+    let server = server("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf").await;
+    let quick = request(&format!("http://{}/", server.address), Duration::from_millis(400));
+    assert_eq!(local().send(quick).await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn each_status_means_what_it_says() {
     let hour = Some(Duration::from_hours(24 * 365 * 10));
     for (answer, kind, last, wait) in [
