@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 /// Deeper than this, items and references are not followed.
 const MAX_DEPTH: usize = 64;
 /// Elements that all the references of a page lead to, counted once for each item that refers to them.
-const MAX_REFERENCED: usize = 200_000;
+const MAX_REFERENCED: usize = 30_000;
 
 pub(super) fn read(page: &Page, facts: &mut Facts) {
     let mut reader = Reader { page, facts, ids: None, known: HashMap::new(), referenced: 0 };

@@ -124,7 +124,7 @@ async fn items_that_all_refer_to_one_large_part_are_cut_short_and_the_result_say
     let page = page(&html);
     let facts = Facts::read(&page);
     let properties: usize = facts.items().map(|(_, item)| item.properties.len()).sum();
-    assert!(facts.is_cut_short() && properties < 200_000, "{properties}");
+    assert!(facts.is_cut_short() && properties < 30_000, "{properties}");
     assert!(says(&recipe(&html).await, "work_cut_short"));
 }
 
