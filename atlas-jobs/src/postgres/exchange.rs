@@ -66,7 +66,11 @@ impl Db {
                 locked.finish(session).await?;
                 transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
             }
-            if controlled && let Some(claim) = &request.claim {
+            // What was claimed after all was claimed because the control ended between the beat and the claim: the worker has it.
+            if controlled
+                && exchanged.claimed.is_empty()
+                && let Some(claim) = &request.claim
+            {
                 // Somebody controls one of the queues since the last time: this claim goes the careful way, and the next ones at once.
                 self.note_controlled(&claim.queues);
                 let transaction = self.begin(&mut client, OPERATION).await?;

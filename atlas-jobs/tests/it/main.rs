@@ -23,6 +23,8 @@ mod mutants;
 mod pieces;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod postgres_races;
 mod prefetch;
 mod recovery;
 #[cfg(feature = "schedules")]

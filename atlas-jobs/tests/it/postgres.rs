@@ -35,33 +35,33 @@ pub(crate) async fn fresh() -> PostgresJobs {
     PostgresJobs::open(pool().await, Stage::Dev).await.unwrap()
 }
 
-fn kind() -> JobKind {
+pub(crate) fn kind() -> JobKind {
     JobKind::new("k").unwrap()
 }
 
-fn now() -> Moment {
+pub(crate) fn now() -> Moment {
     SystemClock::new().now()
 }
 
-fn spec(n: u32) -> JobSpec {
+pub(crate) fn spec(n: u32) -> JobSpec {
     JobSpec::new(kind(), &n).unwrap()
 }
 
-fn new_job(spec: JobSpec) -> NewJob {
+pub(crate) fn new_job(spec: JobSpec) -> NewJob {
     let random = Random::from_os().unwrap();
     NewJob::new(spec, Stage::Dev, random.job_id(now().wall), random.correlation_id())
 }
 
-fn exchange(worker: &str, beat: u64, limit: usize) -> Exchange {
+pub(crate) fn exchange(worker: &str, beat: u64, limit: usize) -> Exchange {
     let claim = Claim { queues: vec![QueueName::default()], kinds: vec![kind()], limit };
     Exchange::new(WorkerId::new(worker).unwrap(), beat, Duration::from_mins(1), now()).with_claim(claim)
 }
 
-fn done(job: &JobRecord) -> Ack {
+pub(crate) fn done(job: &JobRecord) -> Ack {
     Ack { job: job.id, epoch: job.epoch, action: AckAction::Complete { result: Value::Null } }
 }
 
-async fn number(pool: &Pool, sql: &str) -> i64 {
+pub(crate) async fn number(pool: &Pool, sql: &str) -> i64 {
     pool.get().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
 }
 
