@@ -10,8 +10,11 @@ use deadpool_postgres::{Client, GenericClient};
 use std::str::FromStr;
 
 /// What brings a database from version `n` to `n + 1`, from 0.
-const STEPS: [&str; 1] =
-    [concat!(include_str!("sql/v1.sql"), include_str!("sql/notify.sql"), include_str!("sql/function.sql"))];
+const STEPS: [&str; 2] = [
+    concat!(include_str!("sql/v1.sql"), include_str!("sql/notify.sql")),
+    // Step 1 made it once, and left it to the caller's search path which tables it wrote.
+    include_str!("sql/function.sql"),
+];
 
 /// Whoever opens the store waits for whoever is opening it. The number is `atlasjob` in ASCII.
 const ALONE: &str = "SELECT pg_advisory_xact_lock(7022344667302686562)";

@@ -4,8 +4,9 @@ use crate::postgres::{done, exchange, new_job, now, number, pool, spec};
 use atlas_jobs::store::{AckOutcome, QueueChange};
 use atlas_jobs::{JobStore, PostgresJobs};
 use atlas_schema::{QueueName, Stage};
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{Pool, Transaction};
 use std::time::{Duration, Instant};
+use tokio_postgres::error::SqlState;
 
 /// Until some statement waits for what this transaction has locked.
 async fn wait_for_a_blocked_statement(transaction: &Transaction<'_>) {
@@ -42,5 +43,53 @@ testkit::with_postgres! {
         assert!(matches!(exchanged.acks[0], AckOutcome::Applied { .. }));
         let leased = number(&pool, "SELECT count(*) FROM atlas_jobs_lease").await;
         assert_eq!((exchanged.claimed.len(), leased), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn the_function_writes_the_tables_beside_it_whatever_the_callers_search_path() {
+        let (one, other) = (pool().await, pool().await);
+        let open = async |pool: &Pool| PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let (_here, _there) = (open(&one).await, open(&other).await);
+        let schema: String = one.get().await.unwrap().query_one("SELECT current_schema()", &[]).await.unwrap().get(0);
+        let caller = other.get().await.unwrap();
+        // A temporary table comes before all others unless the path says otherwise.
+        caller.batch_execute("CREATE TEMPORARY TABLE atlas_jobs_job (LIKE atlas_jobs_job)").await.unwrap();
+        for path in ["", "SET search_path = ''"] {
+            caller.batch_execute(path).await.unwrap();
+            caller.query_one(&format!("SELECT * FROM {schema}.atlas_jobs_enqueue('k', '1')"), &[]).await.unwrap();
+        }
+        caller.batch_execute("RESET search_path; DROP TABLE pg_temp.atlas_jobs_job").await.unwrap();
+        drop(caller);
+        let jobs = "SELECT count(*) FROM atlas_jobs_job JOIN atlas_jobs_ready USING (id)";
+        assert_eq!(number(&one, jobs).await, 2);
+        assert_eq!(number(&other, "SELECT count(*) FROM atlas_jobs_ready").await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_database_of_the_first_version_gets_the_new_function_and_keeps_its_jobs() {
+        let pool = pool().await;
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        store.enqueue(vec![new_job(spec(1))], now()).await.unwrap();
+        let old = "UPDATE atlas_jobs_meta SET value = '1' WHERE key = 'version';
+            ALTER FUNCTION atlas_jobs_enqueue RESET ALL";
+        pool.get().await.unwrap().batch_execute(old).await.unwrap();
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let bound = "SELECT count(*) FROM pg_proc WHERE oid = 'atlas_jobs_enqueue'::regproc AND proconfig IS NOT NULL";
+        assert_eq!(number(&pool, bound).await, 1);
+        assert_eq!(number(&pool, "SELECT value::int8 FROM atlas_jobs_meta WHERE key = 'version'").await, 2);
+        assert_eq!(store.exchange(exchange("w", 1, 9)).await.unwrap().claimed.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_infinite_time_is_refused_as_any_other_that_is_too_late() {
+        let pool = pool().await;
+        PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let client = pool.get().await.unwrap();
+        for argument in ["run_at => 'infinity'", "deadline => 'infinity'", "deadline => '-infinity'"] {
+            let call = format!("SELECT * FROM atlas_jobs_enqueue('k', '1', {argument})");
+            let error = client.query(&call, &[]).await.unwrap_err();
+            assert_eq!(error.code().map(SqlState::code), Some("22023"), "{argument}");
+        }
+        client.query("SELECT * FROM atlas_jobs_enqueue('k', '1', run_at => '-infinity')", &[]).await.unwrap();
     }
 }

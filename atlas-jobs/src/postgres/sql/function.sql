@@ -5,19 +5,25 @@
 -- `outcome` is `created`, `existing` (the same key with the same work: `job` is the one that is there) or `conflict` (the same
 -- key with other work: `differs` is the first field that differs, and nothing was written). What is outside its limits is an
 -- error of class 22023, which ends the transaction like any other.
-CREATE FUNCTION atlas_jobs_enqueue(
+--
+-- It works on the tables beside it, whatever the caller's search path: for as long as it is made, and then in each call, the
+-- path is that of the tables.
+SELECT set_config('search_path', format('%I, pg_temp', n.nspname), true)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = 'atlas_jobs_meta'::regclass;
+CREATE OR REPLACE FUNCTION atlas_jobs_enqueue(
   kind text, payload jsonb, queue text DEFAULT 'default', tenant text DEFAULT 'default',
   idempotency_key text DEFAULT NULL, priority int DEFAULT 0, run_at timestamptz DEFAULT NULL,
   max_attempts int DEFAULT 5, deadline timestamptz DEFAULT NULL, id uuid DEFAULT NULL, external_id text DEFAULT NULL,
   correlation_id text DEFAULT NULL, callback text DEFAULT NULL,
   OUT job uuid, OUT outcome text, OUT differs text
-) LANGUAGE plpgsql AS $function$
+) LANGUAGE plpgsql SET search_path FROM CURRENT AS $function$
 #variable_conflict use_variable
 DECLARE
   now_ms int8 := atlas_jobs_now();
-  due int8 := greatest(coalesce(floor(extract(epoch FROM run_at) * 1000)::int8, 0), now_ms);
-  until int8 := floor(extract(epoch FROM deadline) * 1000)::int8;
   last int8 := 253402300799999;
+  -- Cut to what a number takes: a time may be infinite.
+  due int8 := greatest(least(floor(extract(epoch FROM coalesce(run_at, '-infinity')) * 1000), last + 1), now_ms);
+  until int8 := CASE WHEN deadline IS NOT NULL THEN greatest(least(floor(extract(epoch FROM deadline) * 1000), last + 1), 0) END;
   body text := payload::text;
   lane_no int4;
   grp_no int4;
