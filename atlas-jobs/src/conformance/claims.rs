@@ -92,6 +92,42 @@ pub async fn a_completion_handed_in_twice_is_repeated(store: Arc<dyn JobStore>) 
     assert_eq!(bench.job(id).await.version, 3);
 }
 
+/// Of two acknowledgements of one job in one exchange the first counts, and neither stops those of other jobs.
+pub async fn a_second_word_on_one_job_in_one_exchange_comes_too_late(store: Arc<dyn JobStore>) {
+    let mut bench = Bench::new(store);
+    let worker = bench.worker();
+    let release = || AckAction::Release { delay: Duration::ZERO };
+    let pairs = [
+        (broken(Retry::Never), broken(Retry::Never), JobStatus::Failed),
+        (broken(Retry::Never), done(), JobStatus::Failed),
+        (release(), release(), JobStatus::Pending),
+        (release(), done(), JobStatus::Pending),
+        (done(), release(), JobStatus::Completed),
+        (done(), done(), JobStatus::Completed),
+    ];
+    for (first, second, status) in pairs {
+        bench.enqueue(vec![bench.spec(), bench.spec()]).await;
+        let jobs = bench.claim(&worker, 2).await;
+        let (twice, other) = (&jobs[0], &jobs[1]);
+        let repeats = status == JobStatus::Completed && second == done();
+        let ack = |job: &atlas_schema::JobRecord, action| Ack { job: job.id, epoch: job.epoch, action };
+        let acks = vec![ack(twice, first), ack(other, done()), ack(twice, second)];
+        let exchange = bench.exchange(&worker).with_acks(acks);
+        let acks = bench.store.exchange(exchange).await.expect("exchange").acks;
+        assert!(matches!(acks[0], AckOutcome::Applied { status: now, .. } if now == status), "{acks:?}");
+        assert!(matches!(acks[1], AckOutcome::Applied { status: JobStatus::Completed, .. }), "{acks:?}");
+        let late = if repeats { AckOutcome::Repeated } else { AckOutcome::Lost { epoch: twice.epoch, status } };
+        assert_eq!(acks[2], late);
+        assert_eq!(bench.job(twice.id).await.status, status);
+        assert_eq!(bench.history(twice.id).await.len(), 3);
+        // Out of the way of the next pair.
+        if status == JobStatus::Pending {
+            let again = bench.claim_one(&worker).await;
+            assert!(matches!(bench.ack(&worker, &again, done()).await, AckOutcome::Applied { .. }));
+        }
+    }
+}
+
 /// A job handed back has its attempt back, and a new epoch next time.
 pub async fn a_release_does_not_count_the_attempt(store: Arc<dyn JobStore>) {
     let mut bench = Bench::new(store);

@@ -238,7 +238,8 @@ macro_rules! __job_store_group {
         $crate::__job_store_checks!($fresh; claims:
             claim_is_exclusive, jobs_of_other_kinds_and_queues_are_left_for_others,
             a_future_job_waits_and_blocks_nothing, acknowledgements_come_before_claims, a_late_worker_is_lost,
-            a_completion_handed_in_twice_is_repeated, a_release_does_not_count_the_attempt,
+            a_completion_handed_in_twice_is_repeated,
+            a_second_word_on_one_job_in_one_exchange_comes_too_late, a_release_does_not_count_the_attempt,
             a_failure_waits_out_its_backoff, the_last_failure_is_terminal, a_beat_that_does_not_rise_is_refused,
             a_claim_whose_reply_was_lost_is_handed_back, a_job_taken_again_in_a_lost_reply_is_handed_back,
             progress_shows_and_makes_no_version,

@@ -58,8 +58,9 @@ impl Request {
         let mut seen = HashSet::with_capacity(acks.len());
         let mut plain = Vec::with_capacity(acks.len());
         for ack in &acks {
-            if let AckAction::Complete { result } = &ack.action
-                && seen.insert(ack.job)
+            // Only the first word on a job may go ahead of the others.
+            if seen.insert(ack.job)
+                && let AckAction::Complete { result } = &ack.action
                 && unfit(result, "the result", max_result).is_none()
             {
                 plain.push((ack.job, int(ack.epoch), serde_json::to_string(result).map_err(internal)?));

@@ -32,20 +32,22 @@ impl Locked {
         self.jobs.get(&id)
     }
 
-    /// Applies a command to a job that is there, and notes what is to be written. A second command finds what the first left.
+    /// Applies a command to a job that is there, and notes what is to be written. The state machine judges a second command by
+    /// what the first left. It must not accept both: a job's row leaves its table once.
     pub(super) fn apply(
         &mut self,
         id: JobId,
         command: Command,
         actor: Actor,
     ) -> Result<Option<Result<JobRecord<()>, Reject>>, StoreError> {
-        let Some(before) = self.jobs.get(&id) else { return Ok(None) };
+        let Some(before) = self.jobs.get_mut(&id) else { return Ok(None) };
         let applied = match state::apply(&before.record, command, self.now, actor) {
             Ok(applied) => applied,
             Err(reject) => return Ok(Some(Err(reject))),
         };
         let record = applied.record.clone();
         self.write.update(before, applied)?;
+        before.record = record.clone();
         Ok(Some(Ok(record)))
     }
 
