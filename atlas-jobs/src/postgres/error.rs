@@ -43,7 +43,7 @@ fn kind_of(code: &SqlState) -> Kind {
         // Something of ours is not there, or is not ours.
         "42P01" | "42703" | "42883" | "42804" | "3F000" | "XX001" | "XX002" => Kind::Corrupt,
         "23505" => Kind::Conflict,
-        "57P01" | "57P02" | "57P03" | "57P05" => Kind::Unavailable,
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Kind::Unavailable,
         code if code.starts_with("08") || code.starts_with("53") => Kind::Unavailable,
         code if code.starts_with("28") => Kind::PermissionDenied,
         _ => Kind::Internal,

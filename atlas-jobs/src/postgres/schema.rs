@@ -27,6 +27,9 @@ pub(super) async fn prepare(client: &mut Client, stage: Stage) -> Result<(), Sto
         return check(client, stage).await;
     }
     let transaction = client.transaction().await.map_err(wrong)?;
+    // One that stops in the middle would keep all others from opening.
+    let timeout = "SET LOCAL idle_in_transaction_session_timeout = '1min'";
+    transaction.batch_execute(timeout).await.map_err(wrong)?;
     transaction.batch_execute(ALONE).await.map_err(wrong)?;
     let found = version(&transaction).await?;
     if found < STEPS.len() {

@@ -12,14 +12,23 @@ pub(super) type Param<'a> = &'a (dyn ToSql + Sync);
 /// For the length of a transaction, tables are read along their indexes. The planner would choose otherwise for a table
 /// that it last saw nearly empty, and a prepared plan outlives what it was made for: a queue that is always short at night is
 /// long in the morning. Every access of ours has its index.
-pub(super) const BEGIN: &str = "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; \
-     SET LOCAL plan_cache_mode = force_generic_plan";
+///
+/// A process that stops in the middle of a transaction keeps its locks for 10 seconds only: the server ends it then. Who waits
+/// for a lock waits for longer than that, and then gives up: the call is `Busy`. A host's own transaction is the host's affair.
+macro_rules! plan {
+    () => {
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; \
+         SET LOCAL plan_cache_mode = force_generic_plan; \
+         SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '15s'"
+    };
+}
+
+/// Begins a transaction of ours.
+pub(super) const BEGIN: &str = concat!("BEGIN; ", plan!());
 
 /// The same for a transaction that has begun.
-pub(super) const PLAN: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; \
-     SET LOCAL plan_cache_mode = force_generic_plan";
+pub(super) const PLAN: &str = plan!();
 
 /// What can run a statement: a connection, a transaction of ours, one of the host's.
 pub(super) trait Conn: Sync {

@@ -78,7 +78,8 @@ impl Db {
         if ids.is_empty() || *left == 0 {
             return Ok(0);
         }
-        let mut locked = self.lock(session, ids).await?;
+        // Whoever holds one is at work on it, or has stopped: the next sweep sees to it.
+        let mut locked = self.lock_free(session, ids).await?;
         let mut ended = 0;
         for id in ids.iter().take(*left) {
             let Some(epoch) = locked.get(*id).map(|job| job.epoch) else { continue };

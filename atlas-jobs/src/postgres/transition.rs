@@ -16,6 +16,8 @@ use std::collections::HashMap;
 /// How often a job may slip from table to table while it is being locked.
 const TRIES: usize = 50;
 
+const LOCK: &str = include_str!("sql/lock.sql");
+
 /// Jobs that stay as they are until the transaction ends, and what is to be written of them.
 pub(super) struct Locked {
     jobs: HashMap<JobId, Before>,
@@ -72,17 +74,39 @@ impl Locked {
 impl Db {
     /// Locks these jobs, as far as they are there, and reads them without payload and result.
     pub(super) async fn lock<C: Conn>(&self, session: Session<'_, C>, ids: &[JobId]) -> Result<Locked, StoreError> {
+        self.lock_by(session, ids, LOCK, false).await
+    }
+
+    /// The same of those that nobody else holds; the rest is as if it were not there.
+    pub(super) async fn lock_free<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        ids: &[JobId],
+    ) -> Result<Locked, StoreError> {
+        self.lock_by(session, ids, &LOCK.replace("FOR UPDATE", "FOR UPDATE SKIP LOCKED"), true).await
+    }
+
+    async fn lock_by<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        ids: &[JobId],
+        sql: &str,
+        free: bool,
+    ) -> Result<Locked, StoreError> {
         let mut ids = ids.to_vec();
         ids.sort_unstable();
         ids.dedup();
         let keys = uuids(&ids);
         for _ in 0..TRIES {
             let mut held = HashMap::with_capacity(ids.len());
-            for row in session.rows(include_str!("sql/lock.sql"), &[&keys]).await? {
+            for row in session.rows(sql, &[&keys]).await? {
                 let row = Reader::new(&row, session.operation);
                 held.insert(row.id(0)?, place(row, 1)?);
             }
-            let (jobs, now) = self.load(session, &ids).await?;
+            let (mut jobs, now) = self.load(session, &ids).await?;
+            if free {
+                jobs.retain(|id, before| held.get(id) == Some(&before.place));
+            }
             // One that moved between the two is in neither's hand: again, until none does.
             if jobs.values().all(|before| held.get(&before.record.id) == Some(&before.place)) {
                 return Ok(Locked { jobs, now, write: Write::new(session.operation, now) });

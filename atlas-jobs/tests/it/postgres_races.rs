@@ -1,9 +1,9 @@
 //! What the PostgreSQL store does while others hold locks, stop in the middle, or speak twice.
 
 use crate::postgres::{done, exchange, new_job, now, number, pool, spec};
-use atlas_jobs::store::{AckOutcome, QueueChange};
+use atlas_jobs::store::{AckOutcome, QueueChange, SweepOptions};
 use atlas_jobs::{JobStore, PostgresJobs};
-use atlas_schema::{QueueName, Stage};
+use atlas_schema::{QueueName, Stage, WorkerId};
 use deadpool_postgres::{Pool, Transaction};
 use std::time::{Duration, Instant};
 use tokio_postgres::error::SqlState;
@@ -91,5 +91,54 @@ testkit::with_postgres! {
             assert_eq!(error.code().map(SqlState::code), Some("22023"), "{argument}");
         }
         client.query("SELECT * FROM atlas_jobs_enqueue('k', '1', run_at => '-infinity')", &[]).await.unwrap();
+    }
+
+    /// The future is polled no more once it waits in the middle of its transaction: as a process that is stopped.
+    #[tokio::test]
+    async fn a_process_that_stops_in_the_middle_of_a_claim_keeps_others_from_a_limited_queue_for_seconds_only() {
+        let pool = pool().await;
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        store.enqueue((0..4).map(|n| new_job(spec(n))).collect(), now()).await.unwrap();
+        let limit = QueueChange::new(QueueName::default()).with_max_running(Some(3));
+        store.queues(vec![limit], now()).await.unwrap();
+        assert_eq!(store.exchange(exchange("stopped", 1, 1)).await.unwrap().claimed.len(), 1);
+        let mut client = pool.get().await.unwrap();
+        let transaction = client.transaction().await.unwrap();
+        transaction.query("SELECT FROM atlas_jobs_queue FOR UPDATE", &[]).await.unwrap();
+        let mut stopped = Box::pin(store.exchange(exchange("stopped", 2, 1)));
+        tokio::select! {
+            biased;
+            answer = &mut stopped => panic!("{answer:?}"),
+            () = wait_for_a_blocked_statement(&transaction) => {}
+        }
+        transaction.commit().await.unwrap();
+        // The server gives the lock to the one that is stopped.
+        let idle = "SELECT count(*) FROM pg_stat_activity a JOIN pg_locks l USING (pid)
+            WHERE a.state = 'idle in transaction' AND l.relation = 'atlas_jobs_queue'::regclass";
+        let began = Instant::now();
+        while number(&pool, idle).await == 0 {
+            assert!(began.elapsed() < Duration::from_mins(1), "nobody is stopped");
+            tokio::task::yield_now().await;
+        }
+        let other = tokio::time::timeout(Duration::from_mins(1), store.exchange(exchange("other", 1, 4))).await;
+        assert_eq!(other.expect("in time").unwrap().claimed.len(), 2);
+        assert!(stopped.await.unwrap_err().is_retryable());
+    }
+
+    #[tokio::test]
+    async fn a_sweep_waits_for_no_job_that_another_holds() {
+        let pool = pool().await;
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        store.enqueue((0..2).map(|n| new_job(spec(n))).collect(), now()).await.unwrap();
+        let held = store.exchange(exchange("w", 1, 2)).await.unwrap().claimed.remove(0);
+        let worker = WorkerId::new("w").unwrap();
+        let mut client = pool.get().await.unwrap();
+        let transaction = client.transaction().await.unwrap();
+        store.complete_in(&transaction, &worker, done(&held)).await.unwrap();
+        let options = SweepOptions::new(now()).with_dead(vec![worker]);
+        let swept = tokio::time::timeout(Duration::from_secs(8), store.sweep(options.clone())).await;
+        assert_eq!(swept.expect("at once").unwrap().expired, 1);
+        transaction.rollback().await.unwrap();
+        assert_eq!(store.sweep(options).await.unwrap().expired, 1, "the next sweep sees to it");
     }
 }
