@@ -6,7 +6,7 @@
 //! nobody. A group that fails is tried call by call: nobody fails for the sake of another.
 
 use super::Db;
-use super::enqueue::{CHUNK, Way};
+use super::enqueue::{CHUNK, Way, parts};
 use super::error::BACKEND;
 use super::session::Session;
 use crate::error::{Kind, StoreError};
@@ -94,20 +94,23 @@ impl Db {
         }
     }
 
-    /// One statement, if that will do; a transaction for records from elsewhere.
+    /// One statement, if that will do; a transaction for records from elsewhere, and for more than one statement takes.
     pub(super) async fn add_now(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError> {
         let mut client = self.client(OPERATION).await?;
         let mut answers = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
         while !rest.is_empty() {
             let later = rest.split_off(rest.len().min(CHUNK));
-            if rest.iter().any(NewJob::is_migrated) {
+            let migrated = rest.iter().any(NewJob::is_migrated);
+            let mut parts = parts(rest);
+            if migrated || parts.len() > 1 {
                 let transaction = self.begin(&mut client, OPERATION).await?;
-                let added = self.add(Session::new(&transaction, OPERATION), rest, Way::Within).await?;
+                for part in parts {
+                    answers.extend(self.add(Session::new(&transaction, OPERATION), part, Way::Within).await?);
+                }
                 transaction.commit().await.map_err(|error| super::error::failed(OPERATION, &error))?;
-                answers.extend(added);
-            } else {
-                answers.extend(self.add(Session::new(&client, OPERATION), rest, Way::Own).await?);
+            } else if let Some(part) = parts.pop() {
+                answers.extend(self.add(Session::new(&client, OPERATION), part, Way::Own).await?);
             }
             rest = later;
         }

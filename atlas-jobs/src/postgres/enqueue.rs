@@ -6,9 +6,9 @@ use super::error::{BACKEND, corrupt};
 use super::groups::{Group, Names, group_in, names_of};
 use super::record::{FROM, JOB, Reader, STATE, full, group_of};
 use super::rows::{Write, uuids};
-use super::session::{Conn, Session};
+use super::session::{Conn, PART, Session};
 use crate::error::{Kind, StoreError};
-use crate::kernel::unfit;
+use crate::kernel::{json_len, unfit};
 use crate::spec::NewJob;
 use crate::state::{self, Applied, Reject};
 use crate::store::Enqueued;
@@ -280,6 +280,25 @@ impl Db {
         };
         rows.iter().map(read).collect()
     }
+}
+
+/// Jobs in parts that are small enough for one statement, in order.
+pub(super) fn parts(jobs: Vec<NewJob>) -> Vec<Vec<NewJob>> {
+    let mut parts: Vec<Vec<NewJob>> = Vec::new();
+    let mut bytes = 0;
+    for job in jobs {
+        let record = job.record();
+        let own = json_len(&record.payload) + record.result.as_ref().map_or(0, json_len);
+        bytes += own;
+        match parts.last_mut() {
+            Some(part) if bytes <= PART => part.push(job),
+            _ => {
+                bytes = own;
+                parts.push(vec![job]);
+            }
+        }
+    }
+    parts
 }
 
 /// The first field in which two jobs are not the same work.

@@ -99,14 +99,16 @@ impl Db {
             request.claim.as_ref().map_or(none, |claim| claim.queues.iter().map(AsRef::as_ref).collect());
         let worker = request.worker.as_str();
         let beat = prepare(BEAT).await?;
+        let none = Results::default();
+        let results = request.results.first().unwrap_or(&none);
         let mut held = (Vec::new(), Vec::new());
         for one in &request.held {
             held.0.push(one.job);
             held.1.push(int(one.epoch));
         }
-        let (acked, holding, news) = (uuids(&request.results.ids), uuids(&held.0), uuids(&request.progress.ids));
+        let (acked, holding, news) = (uuids(&results.ids), uuids(&held.0), uuids(&request.progress.ids));
         // Prepared before anything is sent: a statement that is new to this connection costs a round trip, once.
-        let complete = if request.results.ids.is_empty() { None } else { Some(prepare(COMPLETE).await?) };
+        let complete = if results.ids.is_empty() { None } else { Some(prepare(COMPLETE).await?) };
         let look = if request.held.is_empty() { None } else { Some(prepare(HELD).await?) };
         let note = if request.progress.ids.is_empty() { None } else { Some(prepare(PROGRESS).await?) };
         let claim_params = sight.zip(request.claim.as_ref());
@@ -124,7 +126,7 @@ impl Db {
             biased;
             client.batch_execute(BEGIN),
             query(client, Some(beat), vec![&worker, &request.beat, &request.lease_ms, &queues]),
-            query(client, complete, vec![&worker, &acked, &request.results.epochs, &request.results.values]),
+            query(client, complete, vec![&worker, &acked, &results.epochs, &results.values]),
             query(client, note, vec![&news, &request.progress.epochs, &request.progress.values, &worker]),
             query(client, look, vec![&holding, &held.1]),
             query(client, promote, vec![&PROMOTED]),
@@ -204,9 +206,8 @@ impl Db {
         let number: i32 = Reader::new(beat, OPERATION).get(0)?;
         let mut exchanged = Exchanged::default();
         let mut done = HashMap::new();
-        if !request.results.ids.is_empty() {
-            let Results { ids, epochs, values } = &request.results;
-            done = applied(&session.rows(COMPLETE, &[&worker, &uuids(ids), epochs, values]).await?)?;
+        for Results { ids, epochs, values } in &request.results {
+            done.extend(applied(&session.rows(COMPLETE, &[&worker, &uuids(ids), epochs, values]).await?)?);
         }
         let known = request.known();
         let mut affected: Vec<JobId> = known.iter().copied().collect();

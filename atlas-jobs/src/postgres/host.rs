@@ -4,7 +4,7 @@
 //! the SQL function `atlas_jobs_enqueue` does the same: see `sql/function.sql`.
 
 use super::PostgresJobs;
-use super::enqueue::{CHUNK, Way};
+use super::enqueue::{CHUNK, Way, parts};
 use super::error::BACKEND;
 use super::session::Session;
 use crate::error::{Kind, StoreError};
@@ -31,7 +31,11 @@ impl PostgresJobs {
             let rule = format!("at most {CHUNK} jobs go into one call");
             return Err(StoreError::new(Kind::InvalidInput, BACKEND, OPERATION).with_source(rule));
         }
-        self.db.add(Session::new(transaction, OPERATION), jobs, Way::Within).await
+        let mut answers = Vec::with_capacity(jobs.len());
+        for part in parts(jobs) {
+            answers.extend(self.db.add(Session::new(transaction, OPERATION), part, Way::Within).await?);
+        }
+        Ok(answers)
     }
 
     /// Hands in the outcome of an attempt within `transaction`: what the handler wrote there and the end of its job are one.

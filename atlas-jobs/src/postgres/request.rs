@@ -3,6 +3,7 @@
 use super::claim::{Wanted, wanted};
 use super::error::BACKEND;
 use super::record::int;
+use super::session::PART;
 use crate::error::{Kind, StoreError};
 use crate::kernel::unfit;
 use crate::state;
@@ -22,7 +23,8 @@ pub(super) struct Request {
     pub(super) held: Vec<Held>,
     pub(super) reconcile: bool,
     pub(super) claim: Option<Wanted>,
-    pub(super) results: Results,
+    /// In parts that are small enough for one statement.
+    pub(super) results: Vec<Results>,
     pub(super) progress: News,
 }
 
@@ -68,11 +70,19 @@ impl Request {
         }
         // Two that hand in the same jobs lock them in the same order.
         plain.sort_unstable_by_key(|(id, ..)| *id);
-        let mut results = Results::default();
+        let mut results: Vec<Results> = Vec::new();
+        let mut bytes = 0;
         for (id, epoch, value) in plain {
-            results.ids.push(id);
-            results.epochs.push(epoch);
-            results.values.push(value);
+            bytes += value.len();
+            if results.is_empty() || bytes > PART {
+                bytes = value.len();
+                results.push(Results::default());
+            }
+            if let Some(part) = results.last_mut() {
+                part.ids.push(id);
+                part.epochs.push(epoch);
+                part.values.push(value);
+            }
         }
         let mut progress = News::default();
         for held in &held {
@@ -88,7 +98,9 @@ impl Request {
 
     /// Whether nothing needs a decision of ours.
     pub(super) fn is_usual(&self) -> bool {
-        !self.reconcile && self.acks.iter().all(|ack| matches!(ack.action, AckAction::Complete { .. }))
+        !self.reconcile
+            && self.results.len() <= 1
+            && self.acks.iter().all(|ack| matches!(ack.action, AckAction::Complete { .. }))
     }
 
     pub(super) fn known(&self) -> HashSet<JobId> {

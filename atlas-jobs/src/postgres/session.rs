@@ -24,6 +24,10 @@ macro_rules! plan {
     };
 }
 
+/// About so many bytes of payloads or results go into one statement; more are several statements of one transaction. The server
+/// closes a connection that sends more than a GiB at once, and needs a multiple of what one sends.
+pub(super) const PART: usize = 16 * 1024 * 1024;
+
 /// Begins a transaction of ours.
 pub(super) const BEGIN: &str = concat!("BEGIN; ", plan!());
 

@@ -16,6 +16,9 @@ use std::collections::HashMap;
 /// How often a job may slip from table to table while it is being locked.
 const TRIES: usize = 50;
 
+/// So many bytes are written at once: well below the GiB at which the server closes the connection.
+const MOST: usize = 512 * 1024 * 1024;
+
 const LOCK: &str = include_str!("sql/lock.sql");
 
 /// Jobs that stay as they are until the transaction ends, and what is to be written of them.
@@ -66,6 +69,10 @@ impl Locked {
             return Ok(());
         }
         let text = self.write.into_text()?;
+        if text.len() > MOST {
+            let rule = "the results that need a closer look are too large together: hand in fewer at a time";
+            return Err(StoreError::new(Kind::TooLarge, BACKEND, session.operation).with_source(rule));
+        }
         session.rows(include_str!("sql/write.sql"), &[&text]).await?;
         Ok(())
     }

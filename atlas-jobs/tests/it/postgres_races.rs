@@ -1,10 +1,11 @@
 //! What the PostgreSQL store does while others hold locks, stop in the middle, or speak twice.
 
-use crate::postgres::{done, exchange, new_job, now, number, pool, spec};
-use atlas_jobs::store::{AckOutcome, QueueChange, SweepOptions};
-use atlas_jobs::{JobStore, PostgresJobs};
-use atlas_schema::{QueueName, Stage, WorkerId};
+use crate::postgres::{done, exchange, kind, new_job, now, number, pool, spec};
+use atlas_jobs::store::{Ack, AckAction, AckOutcome, Enqueued, QueueChange, SweepOptions};
+use atlas_jobs::{JobSpec, JobStore, NewJob, PostgresJobs};
+use atlas_schema::{JobId, JobRecord, JobStatus, QueueName, Stage, WorkerId};
 use deadpool_postgres::{Pool, Transaction};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 use tokio_postgres::error::SqlState;
 
@@ -140,5 +141,36 @@ testkit::with_postgres! {
         assert_eq!(swept.expect("at once").unwrap().expired, 1);
         transaction.rollback().await.unwrap();
         assert_eq!(store.sweep(options).await.unwrap().expired, 1, "the next sweep sees to it");
+    }
+
+    /// More than one statement takes goes into several, and all of it is there or nothing.
+    #[tokio::test]
+    async fn large_payloads_and_results_go_in_parts() {
+        let pool = pool().await;
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let large = || JobSpec::new(kind(), &"x".repeat(1_000_000)).unwrap();
+        let jobs: Vec<NewJob> = (0..17).map(|_| new_job(large())).collect();
+        let ids: Vec<JobId> = jobs.iter().map(NewJob::id).collect();
+        let answers = store.enqueue(jobs.clone(), now()).await.unwrap();
+        assert_eq!(answers, ids.iter().map(|id| Enqueued::Created { id: *id }).collect::<Vec<_>>());
+        let mut client = pool.get().await.unwrap();
+        let transaction = client.transaction().await.unwrap();
+        let again = store.enqueue_in(&transaction, jobs).await.unwrap();
+        transaction.rollback().await.unwrap();
+        assert_eq!(again, ids.iter().map(|id| Enqueued::Existing { id: *id }).collect::<Vec<_>>());
+        let claimed = store.exchange(exchange("w", 1, 3)).await.unwrap().claimed;
+        let result = Value::String("x".repeat(6_000_000));
+        let complete = |job: &JobRecord| Ack {
+            job: job.id,
+            epoch: job.epoch,
+            action: AckAction::Complete { result: result.clone() },
+        };
+        let acks: Vec<Ack> = claimed.iter().map(complete).collect();
+        let acks = store.exchange(exchange("w", 2, 0).with_acks(acks)).await.unwrap().acks;
+        let applied = AckOutcome::Applied { status: JobStatus::Completed, version: 3 };
+        assert_eq!(acks, vec![applied; 3]);
+        let ended = "SELECT count(DISTINCT xmin::text)::int8 FROM atlas_jobs_done WHERE length(result) = 6000002";
+        assert_eq!(number(&pool, ended).await, 1, "in one transaction");
+        assert_eq!(number(&pool, "SELECT count(*) FROM atlas_jobs_ended").await, 2, "and in several statements");
     }
 }
