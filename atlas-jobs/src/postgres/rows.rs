@@ -9,6 +9,7 @@ use crate::store::Count;
 use atlas_schema::{Actor, AuditEvent, AuditKind, JobId, JobRecord, JobStatus, Timestamp, WorkerId};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// The table that says where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,6 +49,15 @@ pub(super) struct Write {
     operation: &'static str,
     now: Timestamp,
     tables: Map<String, Value>,
+    moves: BTreeMap<(i32, Option<i16>, Option<i16>), Moved>,
+}
+
+/// How many jobs went one way, and for how long they had run before and after.
+#[derive(Default)]
+struct Moved {
+    jobs: i64,
+    source_ms: i64,
+    target_ms: i64,
 }
 
 fn json_text(value: &impl Serialize, operation: &'static str) -> Result<String, StoreError> {
@@ -57,14 +67,21 @@ fn json_text(value: &impl Serialize, operation: &'static str) -> Result<String, 
 impl Write {
     /// Nothing yet, at the database's time.
     pub(super) fn new(operation: &'static str, now: Timestamp) -> Self {
-        Self { operation, now, tables: Map::new() }
+        Self { operation, now, tables: Map::new(), moves: BTreeMap::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.tables.is_empty()
     }
 
-    pub(super) fn into_text(self) -> Result<String, StoreError> {
+    pub(super) fn into_text(mut self) -> Result<String, StoreError> {
+        for ((grp, source, target), moved) in std::mem::take(&mut self.moves) {
+            let row = json!({
+                "grp": grp, "source": source, "target": target, "jobs": moved.jobs,
+                "source_ms": moved.source_ms, "target_ms": moved.target_ms,
+            });
+            self.put("move", row);
+        }
         json_text(&self.tables, self.operation)
     }
 
@@ -136,11 +153,11 @@ impl Write {
         if status(before) == status(after) {
             return;
         }
-        let row = json!({
-            "grp": group.no, "source": status(before), "target": status(after), "jobs": 1,
-            "source_ms": int(ms(before)), "target_ms": int(ms(after)),
-        });
-        self.put("move", row);
+        // One row for all that go the same way: whoever counts adds them up.
+        let moved = self.moves.entry((group.no, status(before), status(after))).or_default();
+        moved.jobs += 1;
+        moved.source_ms = moved.source_ms.saturating_add(int(ms(before)));
+        moved.target_ms = moved.target_ms.saturating_add(int(ms(after)));
     }
 
     fn enter(&mut self, record: &JobRecord<()>, group: Group, worker: Option<i32>) -> Result<(), StoreError> {

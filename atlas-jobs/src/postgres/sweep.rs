@@ -14,7 +14,7 @@ use crate::{kernel::unfit, state::Reject};
 use atlas_schema::{Actor, JobId, JobStatus};
 use std::collections::HashSet;
 
-/// So many rows of changed counts are folded by one sweep.
+/// So many rows of changed counts are folded at a time, until fewer are left.
 const FOLDED: i64 = 20_000;
 
 const OVERDUE: &str = "SELECT id FROM (
@@ -64,7 +64,14 @@ impl Db {
         }
         transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
         swept.more = left == 0;
-        Session::new(&client, OPERATION).rows(include_str!("sql/fold.sql"), &[&FOLDED]).await?;
+        let session = Session::new(&client, OPERATION);
+        loop {
+            let rows = session.rows(include_str!("sql/fold.sql"), &[&FOLDED]).await?;
+            let folded: i64 = rows.first().map_or(Ok(0), |row| Reader::new(row, OPERATION).get(0))?;
+            if folded < FOLDED {
+                break;
+            }
+        }
         Ok(swept)
     }
 

@@ -1,9 +1,11 @@
 //! What the PostgreSQL store does while others hold locks, stop in the middle, or speak twice.
 
 use crate::postgres::{done, exchange, kind, new_job, now, number, pool, spec};
-use atlas_jobs::store::{Ack, AckAction, AckOutcome, Enqueued, QueueChange, SweepOptions};
+use atlas_jobs::store::{
+    Ack, AckAction, AckOutcome, CommandRequest, Enqueued, JobCommand, QueueChange, Scope, SweepOptions,
+};
 use atlas_jobs::{JobSpec, JobStore, NewJob, PostgresJobs};
-use atlas_schema::{JobId, JobRecord, JobStatus, QueueName, Stage, WorkerId};
+use atlas_schema::{Actor, JobId, JobRecord, JobStatus, QueueName, Stage, WorkerId};
 use deadpool_postgres::{Pool, Transaction};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -172,5 +174,28 @@ testkit::with_postgres! {
         let ended = "SELECT count(DISTINCT xmin::text)::int8 FROM atlas_jobs_done WHERE length(result) = 6000002";
         assert_eq!(number(&pool, ended).await, 1, "in one transaction");
         assert_eq!(number(&pool, "SELECT count(*) FROM atlas_jobs_ended").await, 2, "and in several statements");
+    }
+
+    #[tokio::test]
+    async fn transitions_of_one_kind_are_one_row_of_counts_and_a_sweep_folds_all_there_are() {
+        let pool = pool().await;
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let jobs: Vec<NewJob> = (0..300).map(|n| new_job(spec(n))).collect();
+        let cancel = |job: &NewJob| CommandRequest {
+            job: job.id(),
+            if_version: None,
+            command: JobCommand::Cancel { reason: "r".into(), acknowledge_within: Duration::from_secs(1) },
+        };
+        let cancels = jobs.iter().map(cancel).collect();
+        store.enqueue(jobs, now()).await.unwrap();
+        store.command(cancels, Actor::Caller {}, now()).await.unwrap();
+        assert_eq!(number(&pool, "SELECT count(*) FROM atlas_jobs_move").await, 2);
+        let many = "INSERT INTO atlas_jobs_move (grp, target, jobs) SELECT 1, 0, 1 FROM generate_series(1, 50000)";
+        pool.get().await.unwrap().batch_execute(many).await.unwrap();
+        store.sweep(SweepOptions::new(now())).await.unwrap();
+        assert_eq!(number(&pool, "SELECT count(*) FROM atlas_jobs_move").await, 0);
+        let statistics = store.statistics(Scope::default()).await.unwrap();
+        assert_eq!(statistics.in_status(JobStatus::Cancelled), 300);
+        assert_eq!(statistics.in_status(JobStatus::Pending), 50_000);
     }
 }
