@@ -47,7 +47,8 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        drop(Command::new("umount").arg(self.path()).status());
+        // Lazily: a store's threads may close the file a moment later, and a mount that stays would keep its folder for ever.
+        drop(Command::new("umount").arg("--lazy").arg(self.path()).status());
     }
 }
 
