@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 /// Pages that are done before the end, and pages in all.
 const DONE: usize = 5;
@@ -82,6 +83,17 @@ fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
+/// Waits for what a kill would undo: the worker begins the next page while the store still commits the last one.
+fn wait_until_kept(scratch: &Scratch) {
+    let db = rusqlite::Connection::open(scratch.path("atlas.db")).expect("a database");
+    let done = format!("SELECT count(*) >= {DONE} FROM atlas_jobs_state WHERE finished_at IS NOT NULL");
+    let began = Instant::now();
+    while !db.query_row(&done, (), |row| row.get::<_, bool>(0)).expect("counted") {
+        assert!(began.elapsed() < Duration::from_mins(1), "the pages that are done are kept");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Ends a run by `name` while a page is under way, then runs the same call again.
 fn ended_and_resumed(name: &str) -> (Ran, Ran) {
     let scratch = Scratch::new();
@@ -90,6 +102,7 @@ fn ended_and_resumed(name: &str) -> (Ran, Ran) {
     let child =
         scratch.command(&call).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let held = waiting.recv().expect("a page is under way");
+    wait_until_kept(&scratch);
     signal(&child, name);
     let first = Ran::of(child.wait_with_output().expect("ended"));
     let second = scratch.run(&call);
