@@ -9,6 +9,7 @@
 //! | a budget that holds | [`ledger::BudgetLedger`]: [`ledger::MemoryLedger`], `ledger::SqliteLedger`, or your own |
 //! | the most that a call can cost | [`cost::upper_bound`] |
 //! | what it did cost | [`cost::settle`] |
+//! | what a failure means, and what to try next | [`call::classify`], [`call::Plan`] |
 //!
 //! # Features
 //!
@@ -21,6 +22,7 @@
 //! None is on by default. The base has no HTTP client, no database driver, no tokenizer tables. Time and the state of breakers
 //! are passed in.
 
+pub mod call;
 pub mod catalogue;
 #[cfg(feature = "conformance")]
 pub mod conformance;

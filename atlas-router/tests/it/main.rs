@@ -3,6 +3,7 @@
 // Helpers of tests may unwrap as tests may: a failed expectation is the message.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod call;
 mod catalogue;
 mod cost;
 mod ledger;

@@ -1,0 +1,6 @@
+//! Decisions around a call.
+
+mod breaker;
+mod classify;
+mod plan;
+mod wait;
