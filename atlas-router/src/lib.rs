@@ -3,6 +3,7 @@
 //! | You want | Use |
 //! |---|---|
 //! | to know models, prices, ends of life | [`catalogue::Catalogue`] |
+//! | an answer, within budgets | [`run::Router`] with a [`client::LlmClient`] |
 //! | the model for a task, and why | [`select::select`] |
 //! | the same decision again | [`select::replay`] |
 //! | tokens of a prompt | [`tokens::prompt`] with a [`tokens::TokenCounter`] |
@@ -17,20 +18,24 @@
 //! |---|---|
 //! | `tokenizer` | `tokens::BpeCounter`: exact counts for `OpenAI`'s encodings, with their tables |
 //! | `sqlite` | `ledger::SqliteLedger`: budgets in one file, for several processes of one machine |
+//! | `mock` | `client::ScriptedLlm`, which answers by a script, and `client::MockLlmClient` for a host's tests |
 //! | `conformance` | `budget_ledger_conformance!`: the checks that prove a ledger |
 //!
-//! None is on by default. The base has no HTTP client, no database driver, no tokenizer tables. Time and the state of breakers
-//! are passed in.
+//! None is on by default. The base has no HTTP client, no database driver, no tokenizer tables. Only [`run`] reads clocks, draws
+//! random bits and waits; everything else is told.
 
 pub mod call;
 pub mod catalogue;
+pub mod client;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod cost;
 pub mod ledger;
+pub mod run;
 pub mod select;
 pub mod tokens;
 
+mod random;
 mod text;
 
 #[cfg(doctest)]

@@ -98,6 +98,11 @@ pub enum Skip {
         /// What exactly.
         why: String,
     },
+    /// Nobody calls its provider's models here.
+    NoClient {
+        /// Whose.
+        provider: Provider,
+    },
     /// The call could cost more than the task's cap.
     OverCap {
         /// The most that it could cost.
@@ -114,6 +119,7 @@ impl fmt::Display for Skip {
             Self::Structured { .. } => f.write_str("can't be held to the form of reply that is needed"),
             Self::Effort => f.write_str("does not take the effort that is asked for"),
             Self::Unpriced { why } => f.write_str(why),
+            Self::NoClient { provider } => write!(f, "no client for {provider}: add one"),
             Self::OverCap { bound } => write!(f, "could cost ${bound}, over the cap"),
         }
     }

@@ -7,6 +7,8 @@ mod call;
 mod catalogue;
 mod cost;
 mod ledger;
+#[cfg(feature = "mock")]
+mod run;
 mod select;
 mod spend;
 mod tokens;

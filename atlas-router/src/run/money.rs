@@ -1,0 +1,138 @@
+//! The money of one call, from hold to settlement, whatever becomes of the future that carries it.
+//!
+//! | The future is dropped | The hold |
+//! |---|---|
+//! | before the request may have left | is given back by a task of its own; without a runtime it expires and is refunded |
+//! | after that | stays counted at its bound until it is reconciled: the provider may bill it |
+//! | once the cost is known | is settled by a task of its own; without a runtime it stays counted at its bound |
+
+use super::Alerts;
+use super::clock::Clock;
+use crate::ledger::{BudgetLedger, HoldId, Kind, LedgerError, Reserve};
+use atlas_schema::Usd;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// Most time for one answer of the ledger.
+const ANSWER: Duration = Duration::from_secs(10);
+/// A settlement is tried so often, with waits that double from the first.
+const SETTLE_TRIES: u32 = 4;
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// What is needed to keep accounts.
+#[derive(Clone)]
+pub(super) struct Purse {
+    pub(super) ledger: Arc<dyn BudgetLedger>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) alerts: Option<Alerts>,
+}
+
+pub(super) struct Money {
+    purse: Purse,
+    hold: HoldId,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Unsent,
+    Sent,
+    Known(Usd),
+    Closed,
+}
+
+async fn answer<T>(
+    operation: &'static str,
+    asked: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, LedgerError> {
+    match timeout(ANSWER, asked).await {
+        Ok(answer) => answer,
+        Err(_) => Err(LedgerError::new(Kind::Busy, "given", operation)),
+    }
+}
+
+impl Purse {
+    fn raise(&self, alerts: Vec<atlas_schema::Alert>) {
+        if let Some(sink) = &self.alerts {
+            for alert in alerts {
+                sink(alert);
+            }
+        }
+    }
+
+    async fn settle(&self, hold: HoldId, cost: Usd) -> Result<(), LedgerError> {
+        let mut wait = FIRST_WAIT;
+        for _ in 1..SETTLE_TRIES {
+            match answer("settle", self.ledger.settle(hold, cost, self.clock.now())).await {
+                Err(error) if error.is_retryable() => sleep(wait).await,
+                other => return other.map(|alerts| self.raise(alerts)),
+            }
+            wait *= 2;
+        }
+        let last = answer("settle", self.ledger.settle(hold, cost, self.clock.now())).await;
+        last.map(|alerts| self.raise(alerts))
+    }
+
+    /// Gives back a hold whose request never left. It may be marked as sent all the same, or not be there at all.
+    async fn give_back(&self, hold: HoldId) -> Result<(), LedgerError> {
+        match answer("release", self.ledger.release(hold, self.clock.now())).await {
+            Err(error) if error.kind() == Kind::NotHeld => self.settle(hold, Usd::ZERO).await,
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+}
+
+impl Money {
+    pub(super) async fn reserve(purse: Purse, request: Reserve) -> Result<Self, LedgerError> {
+        // Made before it is asked for: if the answer is lost, the hold may be there.
+        let mut money = Self { hold: request.id, state: State::Unsent, purse };
+        match answer("reserve", money.purse.ledger.reserve(request, money.purse.clock.now())).await {
+            Ok(reserved) => {
+                money.purse.raise(reserved.alerts);
+                Ok(money)
+            }
+            Err(error) => {
+                if !error.is_retryable() {
+                    money.state = State::Closed;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Marks it as sent. If that fails, nothing may leave and the hold is given back.
+    pub(super) async fn send(&mut self) -> Result<(), LedgerError> {
+        answer("send", self.purse.ledger.send(self.hold, self.purse.clock.now())).await?;
+        self.state = State::Sent;
+        Ok(())
+    }
+
+    /// Settles it. If that fails, one more try is made when this is dropped.
+    pub(super) async fn settle(mut self, cost: Usd) -> Result<(), LedgerError> {
+        self.state = State::Known(cost);
+        self.purse.settle(self.hold, cost).await?;
+        self.state = State::Closed;
+        Ok(())
+    }
+}
+
+impl Drop for Money {
+    fn drop(&mut self) {
+        let (purse, hold, state) = (self.purse.clone(), self.hold, self.state);
+        let finish = async move {
+            // Nobody is left to tell. What fails here stays counted, at most at its bound.
+            let _ = match state {
+                State::Known(cost) => purse.settle(hold, cost).await,
+                State::Unsent => purse.give_back(hold).await,
+                State::Sent | State::Closed => Ok(()),
+            };
+        };
+        if matches!(state, State::Known(_) | State::Unsent)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(finish);
+        }
+    }
+}

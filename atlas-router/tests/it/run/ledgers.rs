@@ -1,0 +1,127 @@
+//! A ledger that fails and waits as a test says.
+
+use async_trait::async_trait;
+use atlas_router::ledger::{
+    Balance, BudgetLedger, GroupBy, Hold, HoldId, Kind, LedgerError, Line, MemoryLedger, Month, Reserve, Reserved,
+    Scope,
+};
+use atlas_schema::{Alert, Stage, Timestamp, Usd};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What happens to a call of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is done.
+    Done,
+    /// It fails and is not done.
+    Lost,
+    /// It is done and its answer is lost.
+    Late,
+    /// It is done after that time.
+    Slow(Duration),
+    /// It never answers, and is not done.
+    Never,
+}
+
+/// Which call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    Reserve,
+    Send,
+    Settle,
+    Release,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Fated {
+    pub(super) inner: MemoryLedger,
+    fates: Arc<Mutex<VecDeque<(Op, Fate)>>>,
+    pub(super) settlements: Arc<Mutex<Vec<(HoldId, Usd)>>>,
+}
+
+impl Fated {
+    /// For each kind of call its fates in turn; then all are done.
+    pub(super) fn new(fates: impl IntoIterator<Item = (Op, Fate)>) -> Self {
+        let fates = Arc::new(Mutex::new(fates.into_iter().collect()));
+        Self { inner: MemoryLedger::new(Stage::Dev), fates, settlements: Arc::default() }
+    }
+
+    async fn meet<T: Send>(
+        &self,
+        op: Op,
+        done: impl Future<Output = Result<T, LedgerError>> + Send,
+    ) -> Result<T, LedgerError> {
+        let fate = {
+            let mut fates = self.fates.lock().unwrap();
+            let at = fates.iter().position(|(one, _)| *one == op);
+            at.and_then(|at| fates.remove(at)).map_or(Fate::Done, |(_, fate)| fate)
+        };
+        let lost = || LedgerError::new(Kind::Unavailable, "fated", "call");
+        match fate {
+            Fate::Done => done.await,
+            Fate::Lost => Err(lost()),
+            Fate::Late => {
+                done.await?;
+                Err(lost())
+            }
+            Fate::Slow(time) => {
+                tokio::time::sleep(time).await;
+                done.await
+            }
+            Fate::Never => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait]
+impl BudgetLedger for Fated {
+    fn stage(&self) -> Stage {
+        self.inner.stage()
+    }
+
+    async fn limit(&self, limits: Vec<(Scope, Option<Usd>)>) -> Result<(), LedgerError> {
+        self.inner.limit(limits).await
+    }
+
+    async fn reserve(&self, request: Reserve, now: Timestamp) -> Result<Reserved, LedgerError> {
+        self.meet(Op::Reserve, self.inner.reserve(request, now)).await
+    }
+
+    async fn send(&self, hold: HoldId, now: Timestamp) -> Result<(), LedgerError> {
+        self.meet(Op::Send, self.inner.send(hold, now)).await
+    }
+
+    async fn settle(&self, hold: HoldId, cost: Usd, now: Timestamp) -> Result<Vec<Alert>, LedgerError> {
+        self.meet(Op::Settle, async {
+            self.settlements.lock().unwrap().push((hold, cost));
+            self.inner.settle(hold, cost, now).await
+        })
+        .await
+    }
+
+    async fn release(&self, hold: HoldId, now: Timestamp) -> Result<(), LedgerError> {
+        self.meet(Op::Release, self.inner.release(hold, now)).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
+        self.inner.sweep(now, limit).await
+    }
+
+    async fn unreconciled(&self, now: Timestamp, limit: usize) -> Result<Vec<Hold>, LedgerError> {
+        self.inner.unreconciled(now, limit).await
+    }
+
+    async fn hold(&self, id: HoldId) -> Result<Option<Hold>, LedgerError> {
+        self.inner.hold(id).await
+    }
+
+    async fn balance(&self, scope: &Scope, month: Month) -> Result<Balance, LedgerError> {
+        self.inner.balance(scope, month).await
+    }
+
+    async fn report(&self, month: Month, by: GroupBy) -> Result<Vec<Line>, LedgerError> {
+        self.inner.report(month, by).await
+    }
+}
