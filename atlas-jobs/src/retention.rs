@@ -48,11 +48,7 @@ impl RetentionPolicy {
     ///
     /// `oldest_open_batch` is when the oldest batch was made that has not ended: what ended since may be one of its
     /// children, which it still has to count, and stays.
-    pub(crate) fn cuts(
-        &self,
-        now: Timestamp,
-        oldest_open_batch: Option<Timestamp>,
-    ) -> impl Iterator<Item = (JobStatus, Timestamp)> {
+    pub(crate) fn cuts(&self, now: Timestamp, oldest_open_batch: Option<Timestamp>) -> impl Iterator<Item = Cut> {
         let ages = [
             (JobStatus::Completed, self.completed),
             (JobStatus::Failed, self.failed),
@@ -60,10 +56,19 @@ impl RetentionPolicy {
             (JobStatus::Timeout, self.timeout),
         ];
         ages.into_iter().filter_map(move |(status, keep)| {
-            let cut = now.saturating_sub(keep?);
-            Some((status, oldest_open_batch.map_or(cut, |made| cut.min(made))))
+            let keep = keep?;
+            let cut = now.saturating_sub(keep);
+            Some(Cut { status, before: oldest_open_batch.map_or(cut, |made| cut.min(made)), keep })
         })
     }
+}
+
+/// What may go: jobs that ended so before then.
+pub(crate) struct Cut {
+    pub(crate) status: JobStatus,
+    pub(crate) before: Timestamp,
+    /// The age that this is by the caller's clock, or less.
+    pub(crate) keep: Duration,
 }
 
 /// What was deleted.

@@ -170,6 +170,21 @@ pub async fn a_purge_removes_what_ended_and_nothing_else(store: Arc<dyn JobStore
     assert_eq!(bench.claim(&worker, 5).await, [], "a deleted job is not in its queue");
 }
 
+/// A caller whose clock is ahead deletes nothing young from a store that knows the time itself.
+pub async fn a_purge_by_a_wrong_clock_leaves_what_is_young_by_the_stores_own(store: Arc<dyn JobStore>) {
+    let mut bench = Bench::new(store);
+    if !bench.store.capabilities().own_clock {
+        return;
+    }
+    let (id, worker) = (bench.add(bench.spec()).await, bench.worker());
+    let job = bench.claim_one(&worker).await;
+    bench.ack(&worker, &job, done()).await;
+    let month = std::time::Duration::from_hours(24 * 30);
+    let what = Purge::Ended { status: JobStatus::Completed, before: bench.wall().saturating_add(month) };
+    bench.store.purge(PurgeOptions::new(what).with_least_age(month)).await.expect("purge");
+    assert_eq!(bench.job(id).await.status, JobStatus::Completed, "it ended a moment ago");
+}
+
 /// Nothing is unbounded, and nothing asked for is nothing given.
 pub async fn an_impossible_limit_is_refused(store: Arc<dyn JobStore>) {
     fn refused<T: std::fmt::Debug>(answer: Result<T, crate::StoreError>) {

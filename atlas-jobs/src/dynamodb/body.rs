@@ -2,13 +2,15 @@
 //! artifact store.
 //!
 //! An artifact is written before the transaction that names it, under a name that no other writer has: a late one can
-//! overwrite nothing. A name that no job came to know is cleared away with its job's purge.
+//! overwrite nothing. A result that no job came to know is cleared away with its job's purge. A payload of a job that did not
+//! come to be, since its enqueueing failed, stays: who can't tell whether it came to be must not delete its data.
 
 use super::DynamoJobs;
 use super::error::{BACKEND, corrupt};
 use super::item::{Item, Place, Stored, keyed, text};
 use super::keys;
 use crate::error::{Kind, StoreError};
+use crate::kernel::readable;
 use atlas_schema::{JobId, JobRecord};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -49,7 +51,8 @@ impl DynamoJobs {
             return Ok(Placed { place: Place::Inline(json), item: None });
         }
         if let Some(artifacts) = self.artifacts().filter(|_| bytes > ITEM) {
-            let name = format!("{}{part}-{:016x}.json", folder(self.artifact_prefix(), id), self.random().u64());
+            let folder = folder(self.artifact_prefix(), id, incarnation);
+            let name = format!("{folder}{part}-{:016x}.json", self.random().u64());
             let put = artifacts.put(&Path::from(name.as_str()), json.into()).await;
             put.map_err(|error| artifact(operation, &error))?;
             return Ok(Placed { place: Place::Artifact(name), item: None });
@@ -68,10 +71,15 @@ impl DynamoJobs {
         }
     }
 
-    /// Deletes every artifact of a job.
-    pub(super) async fn clear_artifacts(&self, id: JobId, operation: &'static str) -> Result<(), StoreError> {
+    /// Deletes every artifact of a job, and none of another that has its id by now.
+    pub(super) async fn clear_artifacts(
+        &self,
+        id: JobId,
+        incarnation: &str,
+        operation: &'static str,
+    ) -> Result<(), StoreError> {
         let Some(artifacts) = self.artifacts() else { return Ok(()) };
-        let prefix = Path::from(folder(self.artifact_prefix(), id));
+        let prefix = Path::from(folder(self.artifact_prefix(), id, incarnation));
         let fail = |error| artifact(operation, &error);
         let names: Vec<Path> =
             artifacts.list(Some(&prefix)).map_ok(|found| found.location).try_collect().await.map_err(fail)?;
@@ -82,6 +90,25 @@ impl DynamoJobs {
             }
         }
         Ok(())
+    }
+
+    /// The whole records of jobs, in order; those that can't be read are left out.
+    pub(super) async fn complete_readable(
+        &self,
+        jobs: Vec<Stored>,
+        operation: &'static str,
+    ) -> Result<Vec<JobRecord>, StoreError> {
+        match self.complete(jobs.clone(), operation).await {
+            Err(error) if error.kind() == Kind::Corrupt => {}
+            complete => return Ok(complete?.into_iter().flatten().collect()),
+        }
+        let mut found = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let id = job.id();
+            let one = self.complete(vec![job], operation).await.map(|one| one.into_iter().flatten().next());
+            found.extend(readable(one, &id)?);
+        }
+        Ok(found)
     }
 
     /// The whole records of jobs, in order. `None` for a job that was deleted meanwhile.
@@ -168,8 +195,8 @@ impl DynamoJobs {
     }
 }
 
-fn folder(prefix: &str, id: JobId) -> String {
-    format!("{prefix}{id}/")
+fn folder(prefix: &str, id: JobId, incarnation: &str) -> String {
+    format!("{prefix}{id}/{incarnation}/")
 }
 
 /// What an artifact store's error means. Its message may hold addresses with credentials: it is left out.

@@ -90,7 +90,7 @@ impl DynamoJobs {
         }
         // Other rounds may have found better places: the order is that of the queue.
         claimed.sort_by_key(|job| (std::cmp::Reverse(job.record.priority), job.record.run_at, job.record.id));
-        Ok(self.complete(claimed, OPERATION).await?.into_iter().flatten().collect())
+        self.complete_readable(claimed, OPERATION).await
     }
 
     /// Takes chosen jobs, or ends those whose deadline has passed: left in the queue they would stand in front of jobs

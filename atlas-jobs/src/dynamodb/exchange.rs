@@ -105,7 +105,7 @@ impl DynamoJobs {
     }
 
     async fn hold(&self, held: Vec<Held>) -> Result<Vec<HeldOutcome>, StoreError> {
-        let found = self.load_all(held.iter().map(|held| held.job), OPERATION).await?;
+        let found = self.load_readable(held.iter().map(|held| held.job), OPERATION).await?;
         let mut notes: HashMap<JobId, (u64, Progress)> = HashMap::new();
         let mut outcomes = Vec::with_capacity(held.len());
         for held in held {

@@ -6,7 +6,7 @@ use super::item::{Reader, keyed, number, text};
 use super::keys;
 use super::read::{Range, string};
 use crate::error::StoreError;
-use crate::kernel::check_limit;
+use crate::kernel::{check_limit, readable};
 use crate::store::{Delivery, OutboxExchange, OutboxItem, Settlement};
 use atlas_schema::Timestamp;
 use aws_sdk_dynamodb::types::ReturnValue;
@@ -66,7 +66,9 @@ impl DynamoJobs {
             Err(error) => return Err(failed(OPERATION, &error)),
         };
         let reader = Reader::new(&item, OPERATION);
-        Ok(Some(OutboxItem::new(reader.json("entry")?, reader.number("tries")?)))
+        let read = || Ok(Some(OutboxItem::new(reader.json("entry")?, reader.number("tries")?)));
+        // One that can't be read is hidden like the others, so that it is not in their way.
+        readable(read(), &key)
     }
 
     async fn settle_entry(&self, settlement: &Settlement, now: Timestamp) -> Result<(), StoreError> {

@@ -2,7 +2,8 @@
 //!
 //! A job goes in one transaction, with its names, its places in lists and its count. What only it could lead to - its
 //! events, its payload and result - is noted as litter in the same transaction and cleared away after: an interrupted
-//! purge is finished by the next one, and an id that is used again meanwhile has another incarnation.
+//! purge is finished by the next one, and an id that is used again meanwhile has another incarnation, by which all of its
+//! own is named.
 
 use super::DynamoJobs;
 use super::change::Change;
@@ -40,7 +41,7 @@ impl DynamoJobs {
                 (ids, all.len() > options.limit)
             }
         };
-        let found = self.load_all(ids, OPERATION).await?;
+        let found = self.load_readable(ids, OPERATION).await?;
         let wanted = |job: &Stored| match &options.what {
             // The index may lag behind a redrive.
             Purge::Ended { status, before } => {
@@ -50,6 +51,8 @@ impl DynamoJobs {
         };
         let jobs = self.delete(found.into_values().filter(wanted).collect()).await?;
         self.clear_litter().await?;
+        // The index still names jobs that are gone, or have changed: until it has caught up, it would name them again.
+        let more = more && (jobs > 0 || matches!(options.what, Purge::Jobs(_)));
         Ok(Purged { jobs, more })
     }
 
@@ -110,10 +113,7 @@ impl DynamoJobs {
         for batch in gone.chunks(BATCH) {
             self.delete_batch(batch).await?;
         }
-        // A job that has the id by now keeps its own artifacts, and those of its predecessor until its own purge.
-        if self.load(id, OPERATION).await?.is_none() {
-            self.clear_artifacts(id, OPERATION).await?;
-        }
+        self.clear_artifacts(id, incarnation, OPERATION).await?;
         let delete = self.client().delete_item().table_name(self.table()).set_key(Some(keyed(place)));
         delete.send().await.map(|_| ()).map_err(|error| failed(OPERATION, &error))
     }

@@ -5,7 +5,7 @@ use super::error::{BACKEND, corrupt, failed};
 use super::item::{Item, Reader, Stored, text};
 use super::keys::{self, Key};
 use crate::error::{Kind, StoreError};
-use crate::kernel::{Beat, check_limit};
+use crate::kernel::{Beat, check_limit, readable};
 use crate::store::JobRef;
 use atlas_schema::{JobId, JobRecord, WorkerId};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
@@ -180,6 +180,21 @@ impl DynamoJobs {
         let items = self.read_all(ids.into_iter().map(keys::job).collect(), operation).await?;
         let stored = items.values().map(|item| Stored::read(item, operation).map(|stored| (stored.id(), stored)));
         stored.collect()
+    }
+
+    /// The same; those that can't be read are left out, too.
+    pub(super) async fn load_readable(
+        &self,
+        ids: impl IntoIterator<Item = JobId>,
+        operation: &'static str,
+    ) -> Result<HashMap<JobId, Stored>, StoreError> {
+        let items = self.read_all(ids.into_iter().map(keys::job).collect(), operation).await?;
+        let mut found = HashMap::with_capacity(items.len());
+        for (key, item) in &items {
+            let stored = readable(Stored::read(item, operation).map(Some), &key.0)?;
+            found.extend(stored.map(|stored| (stored.id(), stored)));
+        }
+        Ok(found)
     }
 
     pub(super) async fn read(&self, references: &[JobRef]) -> Result<Vec<Option<JobRecord>>, StoreError> {

@@ -7,7 +7,7 @@ use super::keys;
 use super::read::{Range, read_beat, string};
 use super::transition::{Settled, Task, Terms};
 use crate::error::StoreError;
-use crate::kernel::{Beat, check_limit};
+use crate::kernel::{Beat, check_limit, readable};
 use crate::state::{self, Command};
 use crate::store::{SweepOptions, Swept};
 use atlas_schema::{Actor, JobId, JobStatus, Timestamp, WorkerId};
@@ -82,8 +82,12 @@ impl DynamoJobs {
     async fn workers(&self) -> Result<Vec<Worker>, StoreError> {
         let shards = (0..self.shards().spread).map(|shard| Range::all(keys::beats(shard))).collect();
         let items = self.query_each(shards, usize::MAX, OPERATION).await?;
-        let worker = |item: Item| read_beat(&item, OPERATION).map(|(id, beat)| Worker { id, beat, item });
-        let mut workers: Vec<Worker> = items.into_iter().map(worker).collect::<Result<_, _>>()?;
+        let mut workers: Vec<Worker> = Vec::with_capacity(items.len());
+        for item in items {
+            let read = read_beat(&item, OPERATION).map(Some);
+            let read = readable(read, &string(&item, keys::SK).unwrap_or("a worker"))?;
+            workers.extend(read.map(|(id, beat)| Worker { id, beat, item }));
+        }
         workers.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(workers)
     }

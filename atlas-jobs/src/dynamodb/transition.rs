@@ -71,7 +71,7 @@ impl DynamoJobs {
             }
             let unknown: Vec<JobId> = jobs.into_iter().filter(|job| !known.contains_key(job)).collect();
             if !unknown.is_empty() {
-                known.extend(self.load_all(unknown, operation).await?);
+                known.extend(self.load_readable(unknown, operation).await?);
             }
             let mut written = Vec::new();
             let mut changes = Vec::new();

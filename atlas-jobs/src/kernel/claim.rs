@@ -1,11 +1,11 @@
 //! Choosing the next jobs.
 
-use super::{Place, Rows};
-use crate::error::StoreError;
+use super::{Place, Rows, readable};
+use crate::error::{Kind, StoreError};
 use crate::state::{self, Command};
 use crate::store::{Claim, MAX_PAGE, Pace};
 use atlas_schema::{Actor, JobKind, JobRecord, QueueName, Timestamp, WorkerId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 pub(super) fn claim(
@@ -17,8 +17,12 @@ pub(super) fn claim(
 ) -> Result<Vec<JobRecord>, StoreError> {
     let mut claimed = Vec::new();
     let mut paces = BTreeMap::new();
-    for (_, _, id) in candidates(rows, wanted, &mut paces, now)? {
-        let Some(before) = rows.load(id)? else { continue };
+    let mut rooms = BTreeMap::new();
+    let mut left = wanted.limit.min(MAX_PAGE);
+    for before in found(rows, wanted, &mut rooms, &mut paces, now)? {
+        let Some(room) = rooms.get_mut(&before.queue).filter(|room| **room > 0 && left > 0) else { continue };
+        (*room, left) = (*room - 1, left - 1);
+        let id = before.id;
         if before.deadline.is_some_and(|deadline| deadline <= now) {
             // Left in the queue it would stand in front of jobs that can still run until the next sweep.
             if let Ok(applied) = state::apply(&before, Command::TimeOut, now, Actor::Sweeper {}) {
@@ -43,9 +47,40 @@ pub(super) fn claim(
     Ok(claimed)
 }
 
-fn candidates(
+/// The jobs that may be claimed, best first, and perhaps some more than there is room for: behind those that can't be read
+/// others are looked for.
+fn found<'w>(
     rows: &mut impl Rows,
-    wanted: &Claim,
+    wanted: &'w Claim,
+    rooms: &mut BTreeMap<&'w QueueName, usize>,
+    paces: &mut BTreeMap<QueueName, Pace>,
+    now: Timestamp,
+) -> Result<Vec<JobRecord<()>>, StoreError> {
+    let mut unreadable = HashSet::new();
+    loop {
+        let known = unreadable.len();
+        let mut found = Vec::new();
+        for (_, _, id) in candidates(rows, wanted, known, rooms, paces, now)? {
+            match rows.load(id) {
+                Err(error) if error.kind() == Kind::Corrupt => {
+                    if unreadable.insert(id) {
+                        readable::<()>(Err(error), &id)?;
+                    }
+                }
+                loaded => found.extend(loaded?),
+            }
+        }
+        if unreadable.len() == known || known >= MAX_PAGE {
+            return Ok(found);
+        }
+    }
+}
+
+fn candidates<'w>(
+    rows: &mut impl Rows,
+    wanted: &'w Claim,
+    more: usize,
+    rooms: &mut BTreeMap<&'w QueueName, usize>,
     paces: &mut BTreeMap<QueueName, Pace>,
     now: Timestamp,
 ) -> Result<Vec<Place>, StoreError> {
@@ -54,16 +89,17 @@ fn candidates(
     let mut places = Vec::new();
     for queue in queues {
         let Some(room) = room(rows, queue, wanted.limit, paces, now)? else { continue };
+        rooms.insert(queue, room);
         let mut of_queue = Vec::new();
         for kind in &kinds {
-            of_queue.extend(rows.ready(queue, kind, now, room)?);
+            of_queue.extend(rows.ready(queue, kind, now, room + more)?);
         }
         of_queue.sort_unstable();
-        of_queue.truncate(room);
+        of_queue.truncate(room + more);
         places.extend(of_queue);
     }
     places.sort_unstable();
-    places.truncate(wanted.limit.min(MAX_PAGE));
+    places.truncate(wanted.limit.min(MAX_PAGE) + more);
     Ok(places)
 }
 

@@ -1,7 +1,7 @@
 //! What callers ask of jobs that exist, over single rows.
 
-use super::Rows;
 use super::enqueue::unfit;
+use super::{Rows, readable};
 use crate::error::StoreError;
 use crate::state::{self, Reject};
 use crate::store::{CommandOutcome, CommandRequest, JobCommand};
@@ -22,7 +22,7 @@ fn one(
     actor: &Actor,
     now: Timestamp,
 ) -> Result<CommandOutcome, StoreError> {
-    let Some(before) = rows.load(request.job)? else { return Ok(CommandOutcome::NotFound) };
+    let Some(before) = readable(rows.load(request.job), &request.job)? else { return Ok(CommandOutcome::NotFound) };
     if request.if_version.is_some_and(|version| version != before.version) {
         return Ok(CommandOutcome::Rejected(Reject::VersionConflict { current: before.version }));
     }

@@ -2,7 +2,7 @@
 
 use super::claim::claim;
 use super::enqueue::unfit;
-use super::{Beat, Rows, check_limit};
+use super::{Beat, Rows, check_limit, readable};
 use crate::error::{Kind, StoreError};
 use crate::state::{self, Command, Reject};
 use crate::store::{Ack, AckAction, AckOutcome, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE};
@@ -44,7 +44,7 @@ pub(crate) fn exchange(rows: &mut impl Rows, exchange: Exchange) -> Result<Excha
 }
 
 fn acknowledge(rows: &mut impl Rows, ack: Ack, worker: &WorkerId, now: Timestamp) -> Result<AckOutcome, StoreError> {
-    let Some(before) = rows.load(ack.job)? else { return Ok(AckOutcome::NotFound) };
+    let Some(before) = readable(rows.load(ack.job), &ack.job)? else { return Ok(AckOutcome::NotFound) };
     let epoch = ack.epoch;
     let most = rows.capabilities().max_result_bytes;
     let command = match ack.action {
@@ -74,7 +74,7 @@ fn acknowledge(rows: &mut impl Rows, ack: Ack, worker: &WorkerId, now: Timestamp
 }
 
 fn hold(rows: &mut impl Rows, held: Held) -> Result<HeldOutcome, StoreError> {
-    let Some(record) = rows.load(held.job)? else {
+    let Some(record) = readable(rows.load(held.job), &held.job)? else {
         return Ok(HeldOutcome::Lost { epoch: held.epoch, status: None });
     };
     if state::holds(&record, held.epoch).is_err() {
@@ -98,7 +98,7 @@ fn hand_back(
 ) -> Result<usize, StoreError> {
     let mut back = 0;
     for id in rows.leases_of(worker, known.len().saturating_add(MAX_PAGE))? {
-        let Some(before) = rows.load(id)? else { continue };
+        let Some(before) = readable(rows.load(id), &id)? else { continue };
         // A job that is acknowledged in an older epoch is no less unheard of in this one.
         if known.contains(&(id, before.epoch)) {
             continue;

@@ -25,6 +25,7 @@ use crate::store::{Capabilities, JobRef, MAX_PAGE, Pace, QueueChange, QueueState
 use atlas_schema::{JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, Timestamp, WorkerId};
 use serde_json::Value;
 use std::cmp::Reverse;
+use std::fmt;
 use std::time::Duration;
 
 /// A worker's last sign of life.
@@ -37,6 +38,9 @@ pub(crate) struct Beat {
 
 /// Where a ready job stands in its queue: the highest priority first, then the earliest run-at time, then the lowest id.
 pub(crate) type Place = (Reverse<i16>, Timestamp, JobId);
+
+/// An outbox entry that is due: its key, what it says if that can be read, and its tries so far.
+pub(crate) type Due = (String, Option<OutboxEntry>, u32);
 
 /// Single rows of a store, in the middle of one write. Records come without payload and result.
 pub(crate) trait Rows {
@@ -80,11 +84,25 @@ pub(crate) trait Rows {
     fn unanswered(&mut self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
     fn ended(&mut self, status: JobStatus, before: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
 
-    /// Entries of a topic that are visible at `now`, with their tries so far, the longest due first.
-    fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<(OutboxEntry, u32)>, StoreError>;
+    /// Entries of a topic that are visible at `now`, with their keys and their tries so far, the longest due first.
+    fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;
     fn outbox_tries(&mut self, key: &str) -> Result<Option<u32>, StoreError>;
     fn outbox_hide(&mut self, key: &str, tries: u32, until: Timestamp) -> Result<(), StoreError>;
     fn outbox_delete(&mut self, key: &str) -> Result<(), StoreError>;
+}
+
+/// What was read; nothing of a row that can't be read. Such a row is reported, and stands in no other's way.
+pub(crate) fn readable<T>(
+    read: Result<Option<T>, StoreError>,
+    what: &impl fmt::Display,
+) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(error) if error.kind() == Kind::Corrupt => {
+            tracing::error!(%error, %what, "a stored row can't be read: it is passed over until it is mended or deleted");
+            Ok(None)
+        }
+        read => read,
+    }
 }
 
 /// Changes queues and gives them all.

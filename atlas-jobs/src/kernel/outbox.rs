@@ -22,10 +22,11 @@ pub(crate) fn outbox(rows: &mut impl Rows, exchange: &OutboxExchange) -> Result<
     let mut items = Vec::new();
     for topic in &exchange.topics {
         let room = exchange.limit - items.len();
-        for (entry, tries) in rows.outbox_due(topic, now, room)? {
+        for (key, entry, tries) in rows.outbox_due(topic, now, room)? {
             let tries = tries.saturating_add(1);
-            rows.outbox_hide(&entry.key(), tries, now.saturating_add(exchange.visibility))?;
-            items.push(OutboxItem::new(entry, tries));
+            // One that can't be read is hidden like the others, so that it is not in their way.
+            rows.outbox_hide(&key, tries, now.saturating_add(exchange.visibility))?;
+            items.extend(entry.map(|entry| OutboxItem::new(entry, tries)));
         }
     }
     Ok(items)

@@ -1,6 +1,6 @@
 //! Ending what nobody else ends, and deleting, over single rows.
 
-use super::{Rows, check_limit};
+use super::{Rows, check_limit, readable};
 use crate::error::StoreError;
 use crate::lease::SilenceWatch;
 use crate::state::{self, Command};
@@ -52,7 +52,7 @@ fn end(
     command: impl FnOnce(u64) -> Command,
     left: &mut usize,
 ) -> Result<usize, StoreError> {
-    let Some(before) = rows.load(id)? else { return Ok(0) };
+    let Some(before) = readable(rows.load(id), &id)? else { return Ok(0) };
     match state::apply(&before, command(before.epoch), now, Actor::Sweeper {}) {
         Ok(applied) => {
             rows.update(&before, applied)?;
@@ -75,7 +75,7 @@ pub(crate) fn purge(rows: &mut impl Rows, options: &PurgeOptions) -> Result<Purg
     };
     let mut jobs = 0;
     for id in ids.iter().take(MAX_PAGE) {
-        if let Some(record) = rows.load(*id)?
+        if let Some(record) = readable(rows.load(*id), id)?
             && record.status != JobStatus::Processing
         {
             rows.delete(&record)?;
@@ -83,7 +83,7 @@ pub(crate) fn purge(rows: &mut impl Rows, options: &PurgeOptions) -> Result<Purg
         }
     }
     let more = match &options.what {
-        Purge::Ended { .. } => ids.len() == options.limit,
+        Purge::Ended { .. } => ids.len() == options.limit && jobs > 0,
         Purge::Jobs(all) => all.len() > options.limit,
     };
     Ok(Purged { jobs, more })

@@ -2,13 +2,16 @@
 
 use super::JobManager;
 use crate::error::StoreError;
-use crate::retention::{Retained, RetentionPolicy};
+use crate::retention::{Cut, Retained, RetentionPolicy};
 use crate::store::{Filter, ListOptions, Order, Purge, PurgeOptions, Scope};
 use atlas_schema::{JobId, JobKind, JobStatus, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 impl JobManager {
     /// Deletes what a policy no longer keeps, in pages of 1000. Other callers get their turn between pages.
+    ///
+    /// Ages are reckoned by the manager's clock, and by the store's too if it has one of its own, as PostgreSQL has: nothing
+    /// is deleted there because this host's clock is ahead.
     ///
     /// # Errors
     /// The store's. What was deleted before stays deleted; the call may be repeated.
@@ -24,11 +27,11 @@ impl JobManager {
     ) -> Result<Retained, StoreError> {
         let now = self.clock.now().wall;
         let mut report = Retained::default();
-        let Some(youngest) = policy.cuts(now, None).map(|(_, cut)| cut).max() else { return Ok(report) };
+        let Some(youngest) = policy.cuts(now, None).map(|cut| cut.before).max() else { return Ok(report) };
         let open = self.oldest_open_batch(youngest, stop).await?;
         report.held_back_by = open.map(|(id, _)| id);
-        for (status, before) in policy.cuts(now, open.map(|(_, made)| made)) {
-            let options = PurgeOptions::new(Purge::Ended { status, before });
+        for Cut { status, before, keep } in policy.cuts(now, open.map(|(_, made)| made)) {
+            let options = PurgeOptions::new(Purge::Ended { status, before }).with_least_age(keep);
             while !stop.is_cancelled() {
                 let purged = self.store.purge(options.clone()).await?;
                 report.count(status, purged.jobs);

@@ -2,7 +2,7 @@
 
 use super::BACKEND;
 use crate::error::{Kind, StoreError};
-use crate::kernel::{Beat, Place, Rows};
+use crate::kernel::{Beat, Due, Place, Rows};
 use crate::state::{Applied, OutboxEntry};
 use crate::store::{Capabilities, Count, JobRef, Pace, QueueState, Scope};
 use atlas_schema::{
@@ -390,10 +390,11 @@ impl Rows for MemoryRows {
         Ok(self.ended.range(range).map(|(_, _, id)| *id).take(limit).collect())
     }
 
-    fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<(OutboxEntry, u32)>, StoreError> {
+    fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
         let due = self.outbox_due.get(topic).into_iter().flat_map(|due| due.range(..=(now, u64::MAX)));
-        let waiting = due.filter_map(|(_, key)| self.outbox.get(key));
-        Ok(waiting.map(|waiting| (waiting.entry.clone(), waiting.tries)).take(limit).collect())
+        let waiting = due.filter_map(|(_, key)| Some((key, self.outbox.get(key)?)));
+        let due = waiting.map(|(key, waiting)| (key.clone(), Some(waiting.entry.clone()), waiting.tries));
+        Ok(due.take(limit).collect())
     }
 
     fn outbox_tries(&mut self, key: &str) -> Result<Option<u32>, StoreError> {

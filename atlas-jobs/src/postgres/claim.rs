@@ -6,7 +6,7 @@ use super::fronts::{Look, Piece};
 use super::record::{CLAIMED, JOB, Reader, full, group_of, int};
 use super::session::{Conn, Param, Session};
 use crate::error::StoreError;
-use crate::kernel::check_limit;
+use crate::kernel::{check_limit, readable};
 use crate::store::{Claim, Pace, QueueState};
 use atlas_schema::{JobKind, JobRecord, QueueName, WorkerId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -72,16 +72,18 @@ impl Db {
     ) -> Result<Vec<JobRecord>, StoreError> {
         let groups: Result<Vec<i32>, _> = rows.iter().map(|row| group_of(row, OPERATION)).collect();
         let names = self.groups.names(session, groups?.into_iter()).await?;
-        let read = |row| full(Reader::new(row, OPERATION), self.stage, &names);
-        let mut claimed: Result<Vec<JobRecord>, _> = rows.iter().map(read).collect();
-        if let Ok(claimed) = &mut claimed {
-            claimed.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.run_at, job.id));
-            for (queue, kind, look) in &sight.lanes {
-                let own = claimed.iter().filter(|job| job.queue == *queue && job.kind == *kind);
-                self.fronts.found((queue, kind), look, sight.began, own);
-            }
+        let mut claimed: Vec<JobRecord> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let row = Reader::new(row, OPERATION);
+            // One that can't be read stays leased to this worker, which never runs it: nobody else is held up by it.
+            claimed.extend(readable(full(row, self.stage, &names).map(Some), &row.id(1)?)?);
         }
-        claimed
+        claimed.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.run_at, job.id));
+        for (queue, kind, look) in &sight.lanes {
+            let own = claimed.iter().filter(|job| job.queue == *queue && job.kind == *kind);
+            self.fronts.found((queue, kind), look, sight.began, own);
+        }
+        Ok(claimed)
     }
 
     /// Where a claim that begins now should look.

@@ -87,8 +87,15 @@ impl Fronts {
         jobs: impl Iterator<Item = &'a JobRecord>,
     ) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kinds = known.entry(queue.clone()).or_default();
         let now = Instant::now();
+        if look.whole {
+            // What was walked so long ago is walked anew before it is used again: it only takes room.
+            known.retain(|_, kinds| {
+                kinds.retain(|_, front| now.duration_since(front.walked) < OFTEN);
+                !kinds.is_empty()
+            });
+        }
+        let kinds = known.entry(queue.clone()).or_default();
         let front = kinds.entry(kind.clone()).or_insert_with(|| Front {
             first: BTreeMap::new(),
             walked: now,
@@ -96,6 +103,8 @@ impl Fronts {
         });
         if look.whole {
             (front.walked, front.cost) = (now, now.duration_since(began));
+            // Nor does it say anything of priorities that no claim has met since: each would be two pieces of every claim.
+            front.first.clear();
         }
         let mut seen = std::collections::HashSet::new();
         for job in jobs {
@@ -109,5 +118,45 @@ impl Fronts {
     /// Forgets everything: jobs may have come in anywhere.
     pub(super) fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+// How much a process remembers can't be seen through the public API.
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::random::Random;
+    use crate::spec::{JobSpec, NewJob};
+    use atlas_schema::{Stage, Timestamp};
+
+    fn job(priority: i16) -> JobRecord {
+        let random = Random::seeded(1);
+        let spec = JobSpec::new(JobKind::new("k").unwrap(), &1).unwrap().with_priority(priority);
+        let job = NewJob::new(spec, Stage::Dev, random.job_id(Timestamp::MIN), random.correlation_id());
+        job.record().clone()
+    }
+
+    #[test]
+    fn priorities_and_lanes_that_nobody_meets_any_more_take_no_room() {
+        let fronts = Fronts::default();
+        let kind = JobKind::new("k").unwrap();
+        let long_ago = Instant::now().checked_sub(OFTEN * 2).unwrap();
+        for n in 0..100 {
+            let queue = QueueName::new(format!("q{n}")).unwrap();
+            let look = fronts.look(&queue, &kind, long_ago);
+            fronts.found((&queue, &kind), &look, long_ago, [job(n), job(-n)].iter());
+        }
+        for front in fronts.0.lock().unwrap().values_mut().flat_map(HashMap::values_mut) {
+            front.walked = long_ago;
+        }
+        let queue = QueueName::new("q1").unwrap();
+        let whole = fronts.look(&queue, &kind, Instant::now());
+        assert!(whole.whole);
+        fronts.found((&queue, &kind), &whole, Instant::now(), [job(7)].iter());
+        let known = fronts.0.lock().unwrap();
+        let fronts: Vec<_> = known.values().flat_map(HashMap::values).collect();
+        assert_eq!((fronts.len(), fronts[0].first.keys().copied().collect::<Vec<_>>()), (1, vec![-7]));
     }
 }

@@ -5,7 +5,7 @@ use super::error::{BACKEND, failed};
 use super::record::{Reader, outbox_entry};
 use super::session::Session;
 use crate::error::StoreError;
-use crate::kernel::check_limit;
+use crate::kernel::{check_limit, readable};
 use crate::store::{Delivery, OutboxExchange, OutboxItem};
 use atlas_schema::{JobId, Timestamp};
 use std::str::FromStr;
@@ -91,8 +91,13 @@ impl Db {
             let room = i64::try_from(exchange.limit - items.len()).unwrap_or(i64::MAX);
             for row in session.rows(TAKE, &[topic, &room, &hidden]).await? {
                 let row = Reader::new(&row, OPERATION);
-                let tries = u32::try_from(row.get::<i32>(1)?).map_err(|_| row.bad())?;
-                items.push(OutboxItem::new(outbox_entry(row, 2, row.id(0)?)?, tries));
+                let job = row.id(0)?;
+                let read = || {
+                    let tries = u32::try_from(row.get::<i32>(1)?).map_err(|_| row.bad())?;
+                    Ok(Some(OutboxItem::new(outbox_entry(row, 2, job)?, tries)))
+                };
+                // One that can't be read is hidden like the others, so that it is not in their way.
+                items.extend(readable(read(), &job)?);
             }
         }
         transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;

@@ -160,8 +160,10 @@ impl Db {
                 (some, ids.len() > options.limit)
             }
             Purge::Ended { status, before } => {
-                let params = (code(*status), before.as_millis(), most(options.limit));
-                let found = ids(session, include_str!("sql/purge.sql"), &[&params.0, &params.1, &params.2]).await?;
+                let least_age = i64::try_from(options.least_age.as_millis()).unwrap_or(i64::MAX);
+                let params = (code(*status), before.as_millis(), most(options.limit), least_age);
+                let params: [super::session::Param<'_>; 4] = [&params.0, &params.1, &params.2, &params.3];
+                let found = ids(session, include_str!("sql/purge.sql"), &params).await?;
                 let more = !found.is_empty();
                 (found, more)
             }
@@ -174,7 +176,8 @@ impl Db {
             let wanted = match &options.what {
                 Purge::Jobs(_) => place != Place::Lease,
                 Purge::Ended { status: wanted, before } => {
-                    status == *wanted && finished.is_some_and(|finished| finished < *before)
+                    let before = (*before).min(locked.now.saturating_sub(options.least_age));
+                    status == *wanted && finished.is_some_and(|finished| finished < before)
                 }
             };
             if wanted && status != JobStatus::Processing {

@@ -9,6 +9,7 @@ use super::record::{FROM, JOB, Reader, STATE, WIDTH, group_of, record};
 use super::rows::{Before, Place, Write, uuids};
 use super::session::{Conn, Session};
 use crate::error::{Kind, StoreError};
+use crate::kernel::readable;
 use crate::state::{self, Command, Reject};
 use atlas_schema::{Actor, JobId, JobRecord, Timestamp};
 use std::collections::HashMap;
@@ -122,7 +123,7 @@ impl Db {
         Err(StoreError::new(Kind::Busy, BACKEND, session.operation))
     }
 
-    /// Reads these jobs as they are now, and the database's time.
+    /// Reads these jobs as they are now, and the database's time. One that can't be read is as if it were not there.
     pub(super) async fn load<C: Conn>(
         &self,
         session: Session<'_, C>,
@@ -146,15 +147,19 @@ impl Db {
         let mut jobs = HashMap::with_capacity(rows.len());
         for row in rows {
             let row = Reader::new(row, operation);
-            let before = Before {
-                record: record(row, self.stage, &names)?,
-                group: Group { no: row.get(0)?, lane: row.get(WIDTH + 4)? },
-                place: place(row, WIDTH)?,
-                claim_here: row.get(WIDTH + 1)?,
-                end_here: row.get(WIDTH + 2)?,
-                worker: row.maybe_text(WIDTH + 3)?,
+            let read = || {
+                Ok(Some(Before {
+                    record: record(row, self.stage, &names)?,
+                    group: Group { no: row.get(0)?, lane: row.get(WIDTH + 4)? },
+                    place: place(row, WIDTH)?,
+                    claim_here: row.get(WIDTH + 1)?,
+                    end_here: row.get(WIDTH + 2)?,
+                    worker: row.maybe_text(WIDTH + 3)?,
+                }))
             };
-            jobs.insert(before.record.id, before);
+            if let Some(before) = readable(read(), &row.id(1)?)? {
+                jobs.insert(before.record.id, before);
+            }
         }
         Ok((jobs, now))
     }

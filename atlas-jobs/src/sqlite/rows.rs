@@ -4,8 +4,8 @@ use super::error::{BACKEND, corrupt, failed};
 use super::leased::Leased;
 use super::record::{COLUMNS, FROM, Head, Reader, WIDTH, code, int, record};
 use crate::error::StoreError;
-use crate::kernel::{Beat, Place, Rows};
-use crate::state::{Applied, OutboxEntry};
+use crate::kernel::{Beat, Due, Place, Rows, readable};
+use crate::state::Applied;
 use crate::store::{Capabilities, Count, JobRef, Pace, QueueState};
 use atlas_schema::{JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, TenantId, Timestamp, WorkerId};
 use rusqlite::{Connection, Params, params};
@@ -380,10 +380,14 @@ impl Rows for SqliteRows<'_> {
         self.all(sql, params![code(status), before.as_millis(), most(limit)], |row| row.id(0))
     }
 
-    fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<(OutboxEntry, u32)>, StoreError> {
-        let sql = "SELECT entry, tries FROM atlas_jobs_outbox WHERE topic = ?1 AND visible_at <= ?2
+    fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        let sql = "SELECT key, entry, tries FROM atlas_jobs_outbox WHERE topic = ?1 AND visible_at <= ?2
                    ORDER BY visible_at, seq LIMIT ?3";
-        let read = |row: &Reader<'_>| Ok((row.json(0)?, row.number(1)?));
+        let read = |row: &Reader<'_>| {
+            let key: String = row.get(0)?;
+            let entry = readable(row.json(1).map(Some), &key)?;
+            Ok((key, entry, row.number(2)?))
+        };
         self.all(sql, params![topic, now.as_millis(), most(limit)], read)
     }
 

@@ -57,6 +57,9 @@ use std::fmt;
 /// - **Bounded.** No call does unbounded work: limits above [`MAX_PAGE`] are refused as invalid input.
 /// - **Readable.** What is accepted can be read back: payloads and results above the sizes of [`Capabilities`], or with
 ///   more than [`MAX_NESTING`] levels of arrays and objects, are refused.
+/// - **Damage stays where it is.** What can't be read any more is reported in the log and passed over by exchanges, sweeps,
+///   commands, purges and the outbox, which serve all others. Only who asks to read it gets
+///   [`Kind::Corrupt`](crate::Kind::Corrupt).
 ///
 /// Clones and wrappers share one store and forward every method. The `conformance` feature checks all of this.
 #[cfg_attr(feature = "mock", mockall::automock)]

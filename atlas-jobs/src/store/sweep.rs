@@ -2,6 +2,7 @@
 
 use crate::clock::Moment;
 use atlas_schema::{JobId, JobStatus, Timestamp, WorkerId};
+use std::time::Duration;
 
 /// One sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +64,8 @@ pub enum Purge {
         before: Timestamp,
     },
     /// These, in any status but `processing`. The epochs of a deleted job are forgotten with it: an id must not be used
-    /// again while a worker of the old job may still be at work.
+    /// again while a worker of the old job may still be at work, nor while a callback of it may still be under way: outbox
+    /// keys, and so the message ids by which receivers tell repeats, are made of id and version.
     Jobs(Vec<JobId>),
 }
 
@@ -75,12 +77,23 @@ pub struct PurgeOptions {
     pub what: Purge,
     /// At most so many, 1 to [`MAX_PAGE`](super::MAX_PAGE).
     pub limit: usize,
+    /// Of jobs that ended before a time, none that ended less than so long ago by the clock of a store that has one of its
+    /// own ([`Capabilities::own_clock`](super::Capabilities::own_clock)): the caller's, which gave the time, may be wrong.
+    /// Other stores know no better. Default zero.
+    pub least_age: Duration,
 }
 
 impl PurgeOptions {
     /// Up to 1000 jobs.
     pub const fn new(what: Purge) -> Self {
-        Self { what, limit: super::MAX_PAGE }
+        Self { what, limit: super::MAX_PAGE, least_age: Duration::ZERO }
+    }
+
+    /// None that ended less than so long ago by the store's own clock.
+    #[must_use]
+    pub const fn with_least_age(mut self, age: Duration) -> Self {
+        self.least_age = age;
+        self
     }
 
     /// At most so many.
@@ -96,6 +109,7 @@ impl PurgeOptions {
 pub struct Purged {
     /// So many jobs.
     pub jobs: usize,
-    /// The limit was reached: purge again.
+    /// The limit was reached, and another purge gets further: purge again. False if this one deleted nothing and the next
+    /// would find the same.
     pub more: bool,
 }

@@ -7,6 +7,7 @@ mod batch;
 mod commits;
 mod crash;
 mod crash_hosts;
+mod damage;
 mod disk_full;
 #[cfg(feature = "dynamodb")]
 mod dynamo;

@@ -2,7 +2,7 @@
 
 use crate::weak_spots::each;
 use atlas_jobs::batch::BatchSpec;
-use atlas_jobs::store::{Filter, QueueState, Scope};
+use atlas_jobs::store::{Filter, Purge, Purged, QueueState, Scope, Statistics};
 use atlas_jobs::webhook::{MemorySender, WebhookDeliverer, WebhookSecret};
 use atlas_jobs::{
     HandlerError, JobManager, JobSpec, JobStore, JobStoreExt, Kind, Maintenance, ManagerError, ManualClock, MemoryJobs,
@@ -82,6 +82,20 @@ async fn retention_deletes_page_after_page_what_is_too_old_for_its_end() {
         assert!(jobs.get(young[0]).await.unwrap().is_some());
         assert_eq!(jobs.retain(&RetentionPolicy::keep_all()).await.unwrap().total(), 0);
     }
+}
+
+#[tokio::test]
+async fn retention_tells_a_store_with_a_clock_how_old_a_job_must_be_by_that() {
+    let mut store = MockJobStore::new();
+    store.expect_statistics().returning(|_| Ok(Statistics::default()));
+    store.expect_purge().times(2).returning(|options| {
+        let Purge::Ended { status, .. } = options.what else { panic!("by age") };
+        assert_eq!(options.least_age, if status == JobStatus::Completed { DAY * 3 } else { DAY * 30 });
+        Ok(Purged::default())
+    });
+    let jobs = JobManager::new(Arc::new(store)).unwrap();
+    let policy = RetentionPolicy::default().with(JobStatus::Completed, Some(DAY * 3)).with(JobStatus::Cancelled, None);
+    jobs.retain(&policy.with(JobStatus::Timeout, None)).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
--- $1 status, $2 ended before, $3 the most. Takes the oldest lists of jobs that ended together, and gives their ids. A list that is
--- longer than what is left of the limit is cut: its first jobs come now, the rest stays.
+-- $1 status, $2 ended before, $3 the most, $4 ended so long ago by the database's clock at the least. Takes the oldest lists of
+-- jobs that ended together, and gives their ids. A list that is longer than what is left of the limit is cut: its first jobs
+-- come now, the rest stays.
 WITH oldest AS MATERIALIZED (
-  SELECT status, at, no, ids FROM atlas_jobs_ended WHERE status = $1 AND at < $2
+  SELECT status, at, no, ids FROM atlas_jobs_ended WHERE status = $1 AND at < least($2, atlas_jobs_now() - $4)
   ORDER BY at, no LIMIT $3 FOR UPDATE SKIP LOCKED
 ), sized AS (
   SELECT *, sum(cardinality(ids)) OVER (ORDER BY at, no) AS upto FROM oldest

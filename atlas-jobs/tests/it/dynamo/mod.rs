@@ -9,6 +9,7 @@ mod failures;
 mod faults;
 mod network;
 mod probe;
+mod purges;
 
 use atlas_jobs::dynamodb::{DynamoOptions, create_table};
 use atlas_jobs::{DynamoJobs, JobStore, Random};
