@@ -27,6 +27,15 @@ impl Moment {
     }
 }
 
+/// What stands for never where tokio's clock can't count so far: 30 years.
+const NEVER: Duration = Duration::from_hours(30 * 365 * 24);
+
+/// So long from now, or so far away that nobody waits for it: no wait of a host's overflows a clock.
+pub(crate) fn later(by: Duration) -> tokio::time::Instant {
+    let now = tokio::time::Instant::now();
+    now.checked_add(by).unwrap_or_else(|| now + NEVER)
+}
+
 /// Where moments come from. Workers and managers of one process may each have their own, so all must count `steady` from
 /// the same instant: a store compares what they say.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {

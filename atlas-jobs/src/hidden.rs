@@ -93,7 +93,7 @@ impl Debug for AckAction {
 impl Debug for OutboxTopic {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
-            Self::Callback { url } => debug_fields!("Callback", f, {}, url = Hidden::text(url)),
+            Self::Callback { url, tenant } => debug_fields!("Callback", f, { tenant }, url = Hidden::text(url)),
             Self::ChildEnded { parent } => debug_fields!("ChildEnded", f, { parent }),
             Self::BatchEnded {} => f.write_str("BatchEnded"),
         }

@@ -41,7 +41,8 @@ pub async fn an_end_posts_callback_and_child(store: Arc<dyn JobStore>) {
     let (id, parent) = ended(&mut bench).await;
     let items = take(&bench, id, Vec::new()).await;
     let topics: Vec<_> = items.iter().map(|item| item.entry.topic.clone()).collect();
-    let callback = OutboxTopic::Callback { url: "https://example.org/done".into() };
+    let tenant = Some(bench.tenant.clone());
+    let callback = OutboxTopic::Callback { url: "https://example.org/done".into(), tenant };
     assert_eq!(topics, [callback, OutboxTopic::ChildEnded { parent }]);
     assert!(items.iter().all(|item| item.tries == 1 && item.entry.event.to == JobStatus::Completed));
 }

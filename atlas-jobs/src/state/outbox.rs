@@ -1,6 +1,6 @@
 //! What must follow from a transition, written with it: the outbox.
 
-use atlas_schema::{AuditEvent, JobId, JobKind, JobRecord};
+use atlas_schema::{AuditEvent, JobId, JobKind, JobRecord, TenantId};
 use serde::{Deserialize, Serialize};
 
 /// One thing that must follow from a transition. Delivered at least once; [`key`](Self::key) tells repeats apart.
@@ -28,6 +28,10 @@ pub enum OutboxTopic {
     Callback {
         /// An absolute `http` or `https` address.
         url: String,
+        /// Whose the job was: it may be deleted before it is told of. `None` in entries of an older release, and of jobs
+        /// that came in by SQL.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant: Option<TenantId>,
     },
     /// Tell the batch that one of its children ended.
     ChildEnded {
@@ -59,7 +63,10 @@ pub(super) fn follow<P>(record: &JobRecord<P>, event: &AuditEvent) -> Vec<Outbox
 
 /// What follows from the end of `record`, however it ends.
 pub(crate) fn topics<P>(record: &JobRecord<P>) -> impl Iterator<Item = OutboxTopic> {
-    let callback = record.callback.as_ref().map(|callback| OutboxTopic::Callback { url: callback.url.clone() });
+    let callback = record
+        .callback
+        .as_ref()
+        .map(|callback| OutboxTopic::Callback { url: callback.url.clone(), tenant: Some(record.tenant.clone()) });
     let parent = record.parent.map(|parent| OutboxTopic::ChildEnded { parent });
     let batch = (record.kind == JobKind::batch()).then_some(OutboxTopic::BatchEnded {});
     callback.into_iter().chain(parent).chain(batch)

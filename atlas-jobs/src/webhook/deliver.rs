@@ -2,9 +2,10 @@
 
 use super::courier::wait;
 use super::event;
-use super::letter::{self, Letter};
+use super::letter::{self, Letter, LetterError};
 use super::options::WebhookDeliverer;
 use super::sender::{SendError, receiver};
+use crate::clock::later;
 use crate::error::StoreError;
 use crate::retry::RetryPolicy;
 use crate::state::OutboxTopic;
@@ -36,8 +37,10 @@ pub struct DeliveryReport {
     pub failed: u64,
     /// Entries put off because their receiver is slow.
     pub deferred: u64,
-    /// Events given up; each is a dead letter of kind `webhook`.
+    /// Events given up; each is a dead letter of kind `webhook`, save for those that are `unkept`.
     pub given_up: u64,
+    /// Events given up of which the store takes no dead letter, not even one without the result. The log names each.
+    pub unkept: u64,
     /// Calls of the store that failed.
     pub store_failures: u64,
 }
@@ -46,7 +49,9 @@ pub struct DeliveryReport {
 enum Tried {
     Delivered,
     Failed(Duration),
-    GivenUp,
+    GivenUp {
+        kept: bool,
+    },
     /// The store failed: nothing was sent, or nothing could be recorded.
     Unknown,
 }
@@ -180,9 +185,10 @@ impl Loop<'_> {
                 self.report.failed += 1;
                 Delivery::Again(wait)
             }
-            Tried::GivenUp => {
+            Tried::GivenUp { kept } => {
                 self.report.failed += 1;
                 self.report.given_up += 1;
+                self.report.unkept += u64::from(!kept);
                 Delivery::Done
             }
             Tried::Unknown => Delivery::Again(backoff()),
@@ -209,7 +215,7 @@ impl Loop<'_> {
                 self.settlements.drain(..sent);
                 if wanted {
                     self.more = items.len() == limit;
-                    self.next_poll = Instant::now() + deliverer.poll;
+                    self.next_poll = later(deliverer.poll);
                 }
                 self.take(items);
             }
@@ -223,14 +229,14 @@ impl Loop<'_> {
         let wait = STORE_BACKOFF.delay(self.failures, self.deliverer.random.u64());
         let wait = error.retry_after().unwrap_or(wait);
         tracing::warn!(%error, ?wait, "the job store failed; webhooks wait");
-        self.next_poll = Instant::now() + wait;
+        self.next_poll = later(wait);
     }
 
     fn take(&mut self, items: Vec<OutboxItem>) {
         let since = Instant::now();
         for item in items {
             match &item.entry.topic {
-                OutboxTopic::Callback { url } => {
+                OutboxTopic::Callback { url, .. } => {
                     let (url, receiver) = (url.clone(), receiver(url));
                     self.waiting.push_back(Waiting { item, url, receiver, since });
                 }
@@ -315,23 +321,37 @@ impl Attempt {
             tracing::info!(%error, ?wait, "a webhook failed; trying again");
             return Tried::Failed(wait);
         }
+        // What is too large to be kept is kept without its result, which the receiver can ask for.
+        let small = event::of_job(ended, record.as_ref(), None);
         let letter = Letter {
             key: &key,
             url: &self.url,
-            event,
-            tenant: record.map_or_else(TenantId::default, |record| record.tenant),
+            events: [event, small],
+            tenant: record.map_or_else(|| self.tenant(), |record| record.tenant),
             queue: self.letters.clone(),
             correlation: ended.correlation_id.clone(),
         };
         match letter::keep(&*self.store, letter, &error, &self.random, now).await {
             Ok(letter) => {
                 tracing::error!(%error, %letter, "a webhook is given up; its dead letter can be redriven");
-                Tried::GivenUp
+                Tried::GivenUp { kept: true }
+            }
+            Err(refused @ (LetterError::Refused(_) | LetterError::Invalid(_))) => {
+                tracing::error!(%error, %refused, "a webhook is given up, and the store takes no dead letter of it");
+                Tried::GivenUp { kept: false }
             }
             Err(failed) => {
                 tracing::warn!(%error, %failed, "a webhook can't be given up: its dead letter can't be kept");
                 Tried::Unknown
             }
+        }
+    }
+
+    /// Whose the job was, if it is gone by now: the entry says so, save for one that an older release wrote.
+    fn tenant(&self) -> TenantId {
+        match &self.item.entry.topic {
+            OutboxTopic::Callback { tenant: Some(tenant), .. } => tenant.clone(),
+            _ => TenantId::default(),
         }
     }
 

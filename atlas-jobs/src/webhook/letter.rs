@@ -4,7 +4,7 @@ use super::event::WebhookEvent;
 use super::handler::{InvalidWebhook, WebhookJob, category};
 use super::sender::SendError;
 use crate::clock::Moment;
-use crate::error::StoreError;
+use crate::error::{Kind, StoreError};
 use crate::random::Random;
 use crate::spec::NewJob;
 use crate::store::{CommandRequest, Enqueued, JobCommand, JobStore};
@@ -29,7 +29,8 @@ pub(super) enum LetterError {
 pub(super) struct Letter<'a> {
     pub(super) key: &'a str,
     pub(super) url: &'a str,
-    pub(super) event: WebhookEvent,
+    /// The event in full, and what stands for it if the store takes no letter so large.
+    pub(super) events: [WebhookEvent; 2],
     pub(super) tenant: TenantId,
     pub(super) queue: QueueName,
     pub(super) correlation: CorrelationId,
@@ -43,16 +44,24 @@ pub(super) async fn keep(
     random: &Random,
     now: Moment,
 ) -> Result<JobId, LetterError> {
-    let work = WebhookJob::kept(letter.url, letter.event, letter.key);
-    let mut spec = work.spec()?.with_tenant(letter.tenant).with_queue(letter.queue);
-    spec = spec.with_run_at(now.wall.saturating_add(UNTAKEN)).with_correlation_id(letter.correlation);
-    spec.idempotency_key = IdempotencyKey::new(format!("webhook:{}", letter.key)).ok();
-    let job = NewJob::new(spec, store.stage(), random.job_id(now.wall), random.correlation_id());
-    let id = match store.enqueue(vec![job], now).await?.pop() {
-        Some(Enqueued::Created { id } | Enqueued::Existing { id } | Enqueued::Conflict { id, .. }) => id,
-        Some(Enqueued::Refused(reject)) => return Err(reject.into()),
-        None => return Err(StoreError::new(crate::error::Kind::Internal, "job", "enqueue").into()),
-    };
+    let Letter { key, url, events, tenant, queue, correlation } = letter;
+    let mut refused: LetterError = StoreError::new(Kind::Internal, "job", "enqueue").into();
+    let mut kept = None;
+    for event in events {
+        let spec = WebhookJob::kept(url, event, key).spec()?.with_tenant(tenant.clone()).with_queue(queue.clone());
+        let mut spec = spec.with_run_at(now.wall.saturating_add(UNTAKEN)).with_correlation_id(correlation.clone());
+        spec.idempotency_key = IdempotencyKey::new(format!("webhook:{key}")).ok();
+        let job = NewJob::new(spec, store.stage(), random.job_id(now.wall), random.correlation_id());
+        match store.enqueue(vec![job], now).await?.pop() {
+            Some(Enqueued::Created { id } | Enqueued::Existing { id } | Enqueued::Conflict { id, .. }) => {
+                kept = Some(id);
+                break;
+            }
+            Some(Enqueued::Refused(reject)) => refused = reject.into(),
+            None => {}
+        }
+    }
+    let id = kept.ok_or(refused)?;
     let error = JobError { category: category(why.kind()), message: why.to_string() };
     let request = CommandRequest { job: id, if_version: None, command: JobCommand::Abandon { error } };
     // Refused if it has ended already, or someone redrove it: then it is where it should be.

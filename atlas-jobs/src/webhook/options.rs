@@ -39,7 +39,8 @@ pub enum InvalidDeliverer {
 ///
 /// Several may run over one store, in one process or many: an entry is with one of them at a time. A delivery that
 /// fails is tried again with backoff; one that failed often enough, or can't succeed, becomes a dead letter: a failed
-/// job of kind `webhook` that can be redriven once the receiver is mended.
+/// job of kind `webhook` that can be redriven once the receiver is mended. One that is too large for the store is kept without
+/// the job's result, as if results were not sent.
 ///
 /// One receiver (scheme, host and port) holds a few of the slots at most, and what waits for it for more than a second
 /// is put off, so that a slow receiver holds up nobody else.

@@ -103,6 +103,8 @@ pub struct WorkerReport {
     pub panicked: u64,
     /// Leases of other workers that this one's sweeps ended.
     pub recovered: u64,
+    /// It stopped because nothing was left to do, as built; false if a shutdown came first.
+    pub drained: bool,
 }
 
 /// Why a worker stopped on its own.

@@ -8,6 +8,7 @@ use super::plan::{self, Pace};
 use super::slots::{Joined, Slots};
 use super::trip::{Answer, Outgoing, Trip, Waiting};
 use super::{Worker, WorkerError, WorkerReport};
+use crate::clock::later;
 use crate::error::{Kind, StoreError};
 use crate::retry::RetryPolicy;
 use crate::store::{Ack, Scope, SweepOptions, Swept, Wakeups};
@@ -26,9 +27,6 @@ use tracing::Instrument;
 const STORE_BACKOFF: RetryPolicy = RetryPolicy::new(Duration::from_millis(50), Duration::from_secs(5));
 /// Between a handler's cancel token and its being dropped, on shutdown; and how long a dropped one may take to end.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// What stands for never where the clock can't count so far: 30 years.
-const NEVER: Duration = Duration::from_hours(30 * 365 * 24);
 
 /// A shutdown under way: first the grace, then the tokens fire, then handlers are dropped, then those that did not end
 /// are given up, and the store too.
@@ -117,8 +115,14 @@ impl Loop<'_> {
             self.on_time()?;
             self.fill();
             let flush = if self.may_set_out() { self.set_out() } else { None };
-            if self.may_set_out() && (self.stopping.is_some() && self.idle() || self.drained().await?) {
-                return Ok(());
+            if self.may_set_out() {
+                if self.stopping.is_some() && self.idle() {
+                    return Ok(());
+                }
+                if self.drained().await? {
+                    self.report.drained = true;
+                    return Ok(());
+                }
             }
             let wake = self.wake_at(flush);
             match self.event(wake).await {
@@ -180,7 +184,7 @@ impl Loop<'_> {
             Some(self.next_poll).filter(|_| calm && self.stopping.is_none() && !self.claims()),
             Some(self.next_sweep).filter(|_| calm && self.sweep.is_none()),
         ];
-        due.into_iter().flatten().min().unwrap_or_else(|| later(NEVER))
+        due.into_iter().flatten().min().unwrap_or_else(|| later(Duration::MAX))
     }
 
     /// What is due by the clock.
@@ -239,7 +243,7 @@ impl Loop<'_> {
 
     fn stale_at(&self, waiting: &Waiting) -> Instant {
         let at = plan::stale_at(self.since_start(waiting.since), self.pace.window(), self.worker.lease);
-        self.start.checked_add(at).unwrap_or_else(|| later(NEVER))
+        self.start.checked_add(at).unwrap_or_else(|| later(Duration::MAX))
     }
 
     fn ended(&mut self, ended: Joined) {
@@ -285,6 +289,11 @@ impl Loop<'_> {
                 }
                 Ok(())
             }
+            // Damage is for people to mend. As long as exchanges pass there is work to do, and what can be read is swept again.
+            Err(error) if error.kind() == Kind::Corrupt => {
+                tracing::error!(%error, "a sweep met stored data that can't be read; the worker goes on");
+                Ok(())
+            }
             Err(error) => self.failed(error),
         }
     }
@@ -295,7 +304,13 @@ impl Loop<'_> {
             return Ok(false);
         }
         for queue in &self.worker.queues {
-            match self.worker.store.statistics(Scope::default().with_queue(queue.clone())).await {
+            let counted = tokio::select! {
+                biased;
+                // A store that takes its time with the counts holds up no shutdown.
+                () = self.shutdown.cancelled() => return Ok(false),
+                counted = self.worker.store.statistics(Scope::default().with_queue(queue.clone())) => counted,
+            };
+            match counted {
                 Ok(statistics) => {
                     let ours = |kind| self.worker.handlers.contains_key(kind);
                     let open = |status: JobStatus| !status.is_terminal();
@@ -343,12 +358,6 @@ impl Loop<'_> {
         self.backoff = Some(later(wait));
         Ok(())
     }
-}
-
-/// So long from now.
-pub(super) fn later(by: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(by).unwrap_or_else(|| now + NEVER)
 }
 
 async fn pending_or<F: Future + Unpin>(future: Option<F>) -> F::Output {

@@ -6,7 +6,8 @@
 use super::attempt::{End, Stop, attempt, limit};
 use super::context::{JobContext, ProgressSlot};
 use super::handler::JobHandler;
-use super::run::{LAST_WORDS, later};
+use super::run::LAST_WORDS;
+use crate::clock::later;
 use crate::store::Held;
 use atlas_schema::{CorrelationId, JobId, JobRecord, Progress, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

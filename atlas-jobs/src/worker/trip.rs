@@ -1,7 +1,8 @@
 //! The worker's round trip: what goes into an exchange, and what its answer means here.
 
 use super::plan;
-use super::run::{Loop, later};
+use super::run::Loop;
+use crate::clock::later;
 use crate::error::StoreError;
 use crate::state::{Reject, Retry};
 use crate::store::{Ack, AckAction, AckOutcome, Claim, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE};

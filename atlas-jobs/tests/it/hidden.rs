@@ -151,7 +151,7 @@ fn effects_and_what_follows_from_them_show_neither() {
             }
         }
     }
-    shown(&OutboxTopic::Callback { url: url() });
+    shown(&OutboxTopic::Callback { url: url(), tenant: None });
 }
 
 #[tokio::test]

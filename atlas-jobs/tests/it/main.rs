@@ -39,5 +39,6 @@ mod weak_spots;
 mod webhook_deliver;
 #[cfg(feature = "webhook-http")]
 mod webhook_http;
+mod webhook_letters;
 mod webhook_sign;
 mod worker;
