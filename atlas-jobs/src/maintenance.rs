@@ -134,7 +134,8 @@ impl Maintenance {
         self
     }
 
-    /// Works until `shutdown` fires, then ends its rounds.
+    /// Works until `shutdown` fires. Then sweeps and looks at batches are left where they are, even within a call of the
+    /// store: what such a call did is not in the report. Retention ends its page, and webhooks under way their timeout.
     pub async fn run(&self, shutdown: CancellationToken) -> MaintenanceReport {
         let webhooks = async {
             match &self.deliverer {
@@ -159,7 +160,7 @@ impl Maintenance {
         let mut rounds = Rounds::new("sweep", self.sweep, &self.random, shutdown);
         let mut total = (0, 0);
         while rounds.go_on() {
-            let round = self.sweep_all(&mut total).await;
+            let round = rounds.until_shutdown(self.sweep_all(&mut total)).await;
             rounds.pause(round).await;
         }
         (total, rounds.failures)
@@ -174,6 +175,8 @@ impl Maintenance {
             if !swept.more {
                 return Ok(());
             }
+            // A store in memory never waits: others, and the shutdown, get their turn here.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -182,7 +185,7 @@ impl Maintenance {
         let keeper = BatchKeeper::with_clock(Arc::clone(&self.store), Arc::clone(&self.clock));
         let mut total = KeeperReport::default();
         while rounds.go_on() {
-            let round = keeper.tend().await.map(|report| total.add(report));
+            let round = rounds.until_shutdown(keeper.tend_into(&mut total)).await;
             rounds.pause(round).await;
         }
         (total, rounds.failures)
@@ -194,7 +197,7 @@ impl Maintenance {
         let keeper = BatchKeeper::with_clock(Arc::clone(&self.store), Arc::clone(&self.clock));
         let mut total = KeeperReport::default();
         while rounds.go_on() {
-            let round = keeper.check_all().await.map(|report| total.add(report));
+            let round = rounds.until_shutdown(keeper.check_into(&mut total)).await;
             rounds.pause(round).await;
         }
         (total, rounds.failures)
@@ -232,6 +235,16 @@ impl<'m> Rounds<'m> {
 
     fn go_on(&self) -> bool {
         self.every.is_some() && !self.shutdown.is_cancelled()
+    }
+
+    /// A round, or what of it was done by the shutdown. Calls of a store are cancel safe, and a round that was left in the
+    /// middle is taken up by whoever runs next.
+    async fn until_shutdown(&self, round: impl Future<Output = Result<(), StoreError>>) -> Result<(), StoreError> {
+        tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => Ok(()),
+            round = round => round,
+        }
     }
 
     async fn pause(&mut self, round: Result<(), StoreError>) {

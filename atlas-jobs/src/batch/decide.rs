@@ -64,6 +64,14 @@ impl Counts {
         self.completed.saturating_add(self.unsuccessful())
     }
 
+    /// The same once a batch of so many children was redriven: those that are not in the store were deleted, or never came.
+    /// Nothing tells how they ended, so each counts as failed: the batch ends by those that are there.
+    #[must_use]
+    pub const fn without_the_missing(mut self, expected: u64) -> Self {
+        self.failed = self.failed.saturating_add(expected.saturating_sub(self.total()));
+        self
+    }
+
     /// All of them.
     pub const fn total(&self) -> u64 {
         self.unfinished().saturating_add(self.ended())
@@ -88,7 +96,7 @@ pub enum Decision {
 /// Decides from the number of children that a batch was made with, and the counts of those in the store.
 ///
 /// Children that are not in the store yet count as waiting: an enqueue is under way, or was interrupted and can be
-/// repeated. With `fail_fast`, the batch stops as soon as its rule can't be met any more ([`BatchRule::Ended`]: at the
+/// repeated. Once a batch was redriven they count as failed: see [`Counts::without_the_missing`]. With `fail_fast`, the batch stops as soon as its rule can't be met any more ([`BatchRule::Ended`]: at the
 /// first child without a result).
 pub fn decide(rule: BatchRule, expected: u64, fail_fast: bool, counts: &Counts) -> Decision {
     let unsuccessful = counts.unsuccessful();

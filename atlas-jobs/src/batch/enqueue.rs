@@ -1,7 +1,7 @@
 //! Making a batch, so that making it twice makes it once.
 
 use super::{BatchRule, Plan};
-use crate::manager::{Accepted, JobManager, ManagerError};
+use crate::manager::{Accepted, JobManager, ManagerError, reserved};
 use crate::spec::JobSpec;
 use crate::store::{JobRef, JobStoreExt};
 use atlas_schema::{Actor, IdempotencyKey, InvalidId, JobId, JobKind, JobRecord, QueueName};
@@ -51,7 +51,8 @@ pub struct BatchSpec {
     pub fail_fast: bool,
     /// Stops the rest once the rule is met. Default false. It matters for [`BatchRule::AtLeast`] only.
     pub cancel_rest: bool,
-    /// The children, in order.
+    /// The children, in order. A job that names the batch as its parent by itself, and comes once the batch has ended, runs
+    /// like any other: nobody stops it, and the batch's end stands.
     pub children: Vec<Child>,
 }
 
@@ -221,7 +222,10 @@ fn check(spec: &BatchSpec) -> Result<(), BatchError> {
         }
         for (index, child) in spec.children.iter().enumerate() {
             let job = match child {
-                Child::Job(job) => job,
+                Child::Job(job) => {
+                    reserved(&job.kind).map_err(|source| BatchError::Child { index, source })?;
+                    job
+                }
                 Child::Batch(inner) => {
                     open.push(inner);
                     &inner.job
@@ -240,7 +244,7 @@ async fn one(jobs: &JobManager, task: Task, queue: &mut VecDeque<Task>) -> Resul
     let Task { spec, place } = task;
     let accepted = match place {
         Some(id) => Accepted::Existing(id),
-        None => jobs.enqueue(parent(&spec)?).await.map_err(BatchError::Batch)?,
+        None => jobs.enqueue_own(parent(&spec)?).await.map_err(BatchError::Batch)?,
     };
     let created = matches!(accepted, Accepted::Created(_));
     let record = read(jobs, accepted.id()).await?;

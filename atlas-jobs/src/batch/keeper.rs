@@ -3,7 +3,7 @@
 use super::{BatchRule, Counts, Decision, Plan, decide};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::cursor::Cursor;
-use crate::error::StoreError;
+use crate::error::{Kind, StoreError};
 use crate::state::OutboxTopic;
 use crate::store::{
     CommandOutcome, CommandRequest, Delivery, Filter, JobCommand, JobRef, JobStore, JobStoreExt, ListOptions, MAX_PAGE,
@@ -75,19 +75,27 @@ impl BatchKeeper {
     /// The store's. What was not seen to is hinted at again.
     pub async fn tend(&self) -> Result<KeeperReport, StoreError> {
         let mut report = KeeperReport::default();
+        self.tend_into(&mut report).await?;
+        Ok(report)
+    }
+
+    /// The same, with what is done noted as it is done. Dropping it loses nothing: what was not seen to is hinted at again.
+    pub(crate) async fn tend_into(&self, report: &mut KeeperReport) -> Result<(), StoreError> {
         let mut settlements = Vec::new();
         loop {
             let topics = vec!["child_ended", "batch_ended"];
             let exchange = OutboxExchange::new(topics, MAX_PAGE, VISIBILITY, self.clock.now());
             let items = self.store.outbox(exchange.with_settlements(std::mem::take(&mut settlements))).await?;
             if items.is_empty() {
-                return Ok(report);
+                return Ok(());
             }
             report.hints += u64::try_from(items.len()).unwrap_or(0);
-            self.follow(&items, &mut report).await?;
+            self.follow(&items, report).await?;
             let done =
                 |item: &OutboxItem| Settlement { key: item.entry.key(), tries: item.tries, delivery: Delivery::Done };
             settlements = items.iter().map(done).collect();
+            // A store in memory never waits: others get their turn here.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -97,9 +105,15 @@ impl BatchKeeper {
     /// The store's.
     pub async fn check_all(&self) -> Result<KeeperReport, StoreError> {
         let mut report = KeeperReport::default();
+        self.check_into(&mut report).await?;
+        Ok(report)
+    }
+
+    /// The same, with what is done noted as it is done.
+    pub(crate) async fn check_into(&self, report: &mut KeeperReport) -> Result<(), StoreError> {
         // Cheap, and the usual case: nothing is open.
         if self.store.statistics(Scope::default().with_kind(JobKind::batch())).await?.unfinished() == 0 {
-            return Ok(report);
+            return Ok(());
         }
         let filter = Filter::default().with_kind(JobKind::batch()).with_statuses([JobStatus::Pending]);
         let mut cursor = self.at.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -107,7 +121,7 @@ impl BatchKeeper {
             let options = ListOptions::new(filter.clone()).with_order(Order::OldestFirst).with_limit(MAX_PAGE);
             let page = self.store.list(options.with_cursor(cursor)).await?;
             for batch in page.items {
-                self.look_at(&batch, &mut report).await?;
+                lenient(self.look_at(&batch, report).await, batch.id)?;
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -115,7 +129,7 @@ impl BatchKeeper {
             }
         }
         *self.at.lock().unwrap_or_else(PoisonError::into_inner) = cursor;
-        Ok(report)
+        Ok(())
     }
 
     /// One look per batch, however many of its children are hinted at.
@@ -134,22 +148,39 @@ impl BatchKeeper {
         }
         let ids: Vec<_> = batches.keys().map(|id| JobRef::Id(*id)).collect();
         // Parents that are no batches, or gone, need nothing.
-        for batch in self.store.get(ids).await?.into_iter().flatten() {
-            match batches.get(&batch.id) {
+        for batch in self.read(ids).await? {
+            let seen_to = match batches.get(&batch.id) {
                 // It ended as this hint says, and has not been redriven since.
-                Some(Some(event)) if batch.version == event.version => self.after(&batch, report).await?,
-                _ => self.look_at(&batch, report).await?,
-            }
+                Some(Some(event)) if batch.version == event.version => self.after(&batch, report).await,
+                _ => self.look_at(&batch, report).await,
+            };
+            lenient(seen_to, batch.id)?;
         }
         Ok(())
+    }
+
+    /// The jobs that are there. One that can't be read stands in no other's way.
+    async fn read(&self, ids: Vec<JobRef>) -> Result<Vec<JobRecord>, StoreError> {
+        let at_once = self.store.get(ids.clone()).await;
+        if !at_once.as_ref().is_err_and(|error| error.kind() == Kind::Corrupt) {
+            return Ok(at_once?.into_iter().flatten().collect());
+        }
+        let mut found = Vec::new();
+        for id in ids {
+            match (self.store.get_one(id.clone()).await, id) {
+                (Err(error), JobRef::Id(id)) => lenient(Err(error), id)?,
+                (one, _) => found.extend(one?),
+            }
+        }
+        Ok(found)
     }
 
     /// Decides one batch, and acts.
     async fn look_at(&self, batch: &JobRecord, report: &mut KeeperReport) -> Result<(), StoreError> {
         let Some(plan) = plan(batch).filter(|_| batch.status == JobStatus::Pending) else { return Ok(()) };
-        let counts = Counts::of(&self.store.statistics(Scope::default().with_parent(batch.id)).await?);
         let now = self.clock.now();
-        match decide(plan.rule, plan.children, plan.fail_fast, &counts) {
+        let counts = self.counts(batch).await?;
+        match judge(batch, &plan, &counts, now) {
             Decision::Wait => {}
             Decision::Conclude => {
                 let result = json!({ "children": plan.children, "counts": counts });
@@ -167,8 +198,8 @@ impl BatchKeeper {
             Decision::CancelRest => {
                 report.cancelled += stop_children(&self.store, batch.id, "a part of its batch failed", now).await?;
                 // All that waited has ended by that; what runs hints when it has.
-                let counts = Counts::of(&self.store.statistics(Scope::default().with_parent(batch.id)).await?);
-                if decide(plan.rule, plan.children, plan.fail_fast, &counts) == Decision::Abandon
+                let counts = self.counts(batch).await?;
+                if judge(batch, &plan, &counts, now) == Decision::Abandon
                     && self.command(batch.id, JobCommand::Abandon { error: hopeless(&plan, &counts) }).await?
                 {
                     report.abandoned += 1;
@@ -176,6 +207,10 @@ impl BatchKeeper {
             }
         }
         Ok(())
+    }
+
+    async fn counts(&self, batch: &JobRecord) -> Result<Counts, StoreError> {
+        Ok(Counts::of(&self.store.statistics(Scope::default().with_parent(batch.id)).await?))
     }
 
     /// Stops the children of a batch that has ended, unless they may run on.
@@ -198,6 +233,17 @@ impl BatchKeeper {
     }
 }
 
+/// A batch that can't be read is reported, and left as it is.
+fn lenient(seen_to: Result<(), StoreError>, batch: JobId) -> Result<(), StoreError> {
+    match seen_to {
+        Err(error) if error.kind() == Kind::Corrupt => {
+            tracing::error!(%error, %batch, "a batch, or a child of it, can't be read");
+            Ok(())
+        }
+        seen_to => seen_to,
+    }
+}
+
 fn plan(batch: &JobRecord) -> Option<Plan> {
     if batch.kind != JobKind::batch() {
         return None;
@@ -209,14 +255,27 @@ fn plan(batch: &JobRecord) -> Option<Plan> {
     plan
 }
 
+/// What is to be done with a batch, by the counts of its children.
+fn judge(batch: &JobRecord, plan: &Plan, counts: &Counts, now: Moment) -> Decision {
+    // No worker takes a batch, so that its second version is its first end. One that waits after that was redriven; by its
+    // run-at time whoever did so has sent its children round again, or enqueued those that never came.
+    let redriven = batch.version > 1 && batch.run_at <= now.wall;
+    let counts = if redriven { counts.without_the_missing(plan.children) } else { *counts };
+    decide(plan.rule, plan.children, plan.fail_fast, &counts)
+}
+
 fn hopeless(plan: &Plan, counts: &Counts) -> JobError {
     let wanted = match plan.rule {
         BatchRule::AtLeast(wanted) => wanted,
         BatchRule::All | BatchRule::Ended => plan.children,
     };
+    let missing = plan.children.saturating_sub(counts.total());
+    let advice = match missing {
+        0 => "redrive the batch once the cause is mended".to_owned(),
+        _ => format!("{missing} were deleted or never enqueued: make a new batch of what is to be done"),
+    };
     let message = format!(
-        "{} of {} children completed, {wanted} were needed: {} failed, {} were cancelled, {} timed out; redrive the batch \
-         once the cause is mended",
+        "{} of {} children completed, {wanted} were needed: {} failed, {} were cancelled, {} timed out; {advice}",
         counts.completed, plan.children, counts.failed, counts.cancelled, counts.timeout
     );
     JobError { category: ErrorCategory::NoData, message }

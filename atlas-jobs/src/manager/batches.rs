@@ -36,7 +36,10 @@ impl JobManager {
 
     /// Sends a batch round again, with those of its children that have no result.
     ///
-    /// Batches among the children are not entered: redrive them by themselves first.
+    /// Batches among the children are not entered: redrive them by themselves first. Children that are gone by then, deleted
+    /// by retention or never enqueued, count as failed once a minute has passed: completed ones are kept for a shorter time
+    /// than failed batches by default, so that an old batch may end as failed again, and says so. Within that minute
+    /// [`batch`](Self::batch) may be called again: it enqueues what is not there.
     ///
     /// # Errors
     /// [`ManagerError::Rejected`] if the batch has not ended as failed, cancelled or timed out.

@@ -18,7 +18,7 @@ use crate::store::{
     CommandOutcome, CommandRequest, Enqueued, HistoryOptions, JobCommand, JobRef, JobStore, JobStoreExt, ListOptions,
     Page, PurgeOptions, Purged, QueueChange, QueueState, Scope, Statistics, SweepOptions, Swept,
 };
-use atlas_schema::{Actor, AuditEvent, JobId, JobRecord, JobStatus};
+use atlas_schema::{Actor, AuditEvent, JobId, JobKind, JobRecord, JobStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,12 @@ pub enum ManagerError {
     /// The job's state, or a limit, allows no such thing.
     #[error("the request does not apply")]
     Rejected(#[from] Reject),
+    /// Jobs of this kind are made in a way of their own.
+    #[error("jobs of kind `{kind}` are made by `JobManager::batch` and `JobManager::schedule`: name another kind")]
+    ReservedKind {
+        /// `batch`, `schedule` or `schedule.tick`.
+        kind: JobKind,
+    },
     /// There is no such job.
     #[error("no such job: check the id and the stage")]
     NotFound,
@@ -94,6 +100,14 @@ impl Accepted {
     }
 }
 
+/// Refuses the kinds that are not jobs to be run: without a plan or a time table they would wait for ever.
+pub(crate) fn reserved(kind: &JobKind) -> Result<(), ManagerError> {
+    if [JobKind::batch(), JobKind::schedule(), JobKind::schedule_tick()].contains(kind) {
+        return Err(ManagerError::ReservedKind { kind: kind.clone() });
+    }
+    Ok(())
+}
+
 impl JobManager {
     /// Over `store`, with the clocks and the random bits of the operating system.
     ///
@@ -132,17 +146,30 @@ impl JobManager {
     ///
     /// # Errors
     /// [`ManagerError::Conflict`] if a key is taken by other work, [`ManagerError::Rejected`] for a spec outside its
-    /// limits; nothing was written then.
+    /// limits, [`ManagerError::ReservedKind`] for a batch or a schedule; nothing was written then.
     pub async fn enqueue(&self, spec: JobSpec) -> Result<Accepted, ManagerError> {
         self.enqueue_many(vec![spec]).await?.pop().unwrap_or(Err(ManagerError::NotFound))
     }
 
-    /// Adds jobs in one round trip. One answer per spec, in order: a refused one does not stop the others.
+    /// Adds jobs in one round trip. One answer per spec, in order: a refused one does not stop the others. Batches and
+    /// schedules have ways of their own, and are refused here.
     ///
     /// # Errors
     /// The store's.
     pub async fn enqueue_many(&self, specs: Vec<JobSpec>) -> Result<Vec<Result<Accepted, ManagerError>>, ManagerError> {
-        self.enqueue_as(specs, &self.actor).await
+        let refusals: Vec<Option<ManagerError>> = specs.iter().map(|spec| reserved(&spec.kind).err()).collect();
+        let allowed = specs.into_iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
+        let mut answers = self.enqueue_as(allowed.map(|(spec, _)| spec).collect(), &self.actor).await?.into_iter();
+        let answer = |refusal: Option<ManagerError>| match refusal {
+            Some(refusal) => Some(Err(refusal)),
+            None => answers.next(),
+        };
+        Ok(refusals.into_iter().filter_map(answer).collect())
+    }
+
+    /// One job of the crate's own making, for a caller.
+    pub(crate) async fn enqueue_own(&self, spec: JobSpec) -> Result<Accepted, ManagerError> {
+        self.enqueue_as(vec![spec], &self.actor).await?.pop().unwrap_or(Err(ManagerError::NotFound))
     }
 
     /// The same for jobs that someone else than a caller makes: a batch, a schedule.

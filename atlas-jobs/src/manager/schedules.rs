@@ -1,6 +1,6 @@
 //! Schedules, as callers and operators see them.
 
-use super::{Accepted, JobManager, ManagerError};
+use super::{Accepted, JobManager, ManagerError, reserved};
 use crate::schedule::{Schedule, ScheduleError, ScheduleSpec, Scheduled, Stored, ensure_tick, key, tick_key};
 use crate::spec::JobSpec;
 use crate::store::{Filter, JobRef, ListOptions, MAX_PAGE, Purge, PurgeOptions};
@@ -16,6 +16,7 @@ impl JobManager {
     ///
     /// # Errors
     /// [`ScheduleError::Differs`] if another schedule has the name: change that with [`reschedule`](Self::reschedule).
+    /// [`ScheduleError::Job`] for a job that no tick could enqueue.
     pub async fn schedule(&self, spec: ScheduleSpec) -> Result<Scheduled, ScheduleError> {
         self.put_schedule(spec, false).await
     }
@@ -92,13 +93,16 @@ impl JobManager {
         let now = self.now().wall;
         let next = spec.cron.next(now).filter(|next| spec.until.is_none_or(|until| *next <= until));
         let next = next.ok_or(ScheduleError::Over)?;
+        // What would be refused at each tick is refused here. A payload that is too large is so in the schedule's own, too.
+        reserved(&spec.job.kind).map_err(ScheduleError::Job)?;
+        let first = self.prepare(stored.job(&spec.job.tenant, next)?);
+        first.apply(now).map_err(|reject| ScheduleError::Job(reject.into()))?;
         let mut job = JobSpec::new(JobKind::schedule(), &stored)?;
         job.tenant = spec.job.tenant.clone();
         job.queue = QueueName::new("schedules")?;
         job.idempotency_key = Some(key(&spec.name)?);
-        job.deadline = spec.until;
         for _ in 0..TRIES {
-            let (id, created) = match self.enqueue(job.clone()).await {
+            let (id, created) = match self.enqueue_own(job.clone()).await {
                 Ok(Accepted::Created(id)) => (id, true),
                 Ok(Accepted::Existing(id)) => (id, false),
                 Err(ManagerError::Conflict { existing, .. }) => (existing, false),

@@ -35,7 +35,7 @@ pub enum CatchUp {
 pub struct Due {
     /// The times to be run, in order.
     pub ticks: Vec<Timestamp>,
-    /// The next time; `None` if there is none before the year 9999.
+    /// The next time; `None` if there is none before the year 9999, or before the schedule's end.
     pub next: Option<Timestamp>,
 }
 
@@ -43,15 +43,20 @@ pub struct Due {
 ///
 /// A clock that was set back, so that `now` is before `last`, makes nothing due: what is past was seen to.
 pub fn due(cron: &Cron, last: Timestamp, now: Timestamp, catch_up: CatchUp) -> Due {
+    due_until(cron, last, now, Timestamp::MAX, catch_up)
+}
+
+/// The same of a schedule that ends at `until`: its times up to then are due however late it is by now, and none after.
+pub(super) fn due_until(cron: &Cron, last: Timestamp, now: Timestamp, until: Timestamp, catch_up: CatchUp) -> Due {
     let most = match catch_up {
         CatchUp::Skip { .. } | CatchUp::Once => 1,
         CatchUp::All { most } => most.min(MOST_CAUGHT_UP),
     };
-    let mut ticks = latest(cron, last, now, usize::try_from(most).unwrap_or(0));
+    let mut ticks = latest(cron, last, now.min(until), usize::try_from(most).unwrap_or(0));
     if let CatchUp::Skip { grace_ms } = catch_up {
         ticks.retain(|tick| now.since(*tick) <= Duration::from_millis(grace_ms));
     }
-    Due { ticks: ticks.into(), next: cron.next(last.max(now)) }
+    Due { ticks: ticks.into(), next: cron.next(last.max(now)).filter(|next| *next <= until) }
 }
 
 /// The latest `most` times after `last` up to `now`, in order.

@@ -1,6 +1,6 @@
 //! The handler of ticks: enqueues what is due, then its own successor.
 
-use super::due::{Due, due};
+use super::due::{Due, due_until};
 use super::spec::{ScheduleError, Stored, tick_key};
 use crate::manager::{Accepted, JobManager, ManagerError};
 use crate::spec::JobSpec;
@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// How long a tick is put off that can't be run as things are.
+const PUT_OFF: Duration = Duration::from_mins(5);
 /// So many jobs are enqueued by one call of the store.
 const PAGE: usize = 500;
 
@@ -47,25 +49,42 @@ impl JobHandler for ScheduleHandler {
         let Some(record) = record.filter(|record| !record.status.is_terminal()) else {
             return Ok(json!({ "over": true }));
         };
+        // A schedule that this process can't read is one of a newer release, or names a time zone that this host does not
+        // know: the tick waits for a worker that can.
         let broken = |error: ScheduleError| {
-            HandlerError::new(ErrorCategory::InvalidInput, error.to_string()).with_after(AfterError::Fail)
+            tracing::error!(%schedule, %error, "a schedule can't be read here; its tick is put off");
+            HandlerError::snooze(PUT_OFF)
         };
         let stored = Stored::read(&record).map_err(broken)?;
         let cron = stored.cron().map_err(|error| broken(error.into()))?;
-        // The store judged the tick to be due; a clock that lags behind the store's must not lose it.
-        let now = self.jobs.now().wall.max(tick);
+        // The time of the claim: that of the store, if it has a clock of its own. The store judged the tick to be due; a
+        // clock that lags behind must not lose it.
+        let now = job.record().started_at.unwrap_or(tick).max(tick);
         let before = tick.saturating_sub(Duration::from_millis(1));
-        let Due { ticks, next } = due(&cron, before, now, stored.catch_up);
+        let until = stored.until.unwrap_or(Timestamp::MAX);
+        let Due { ticks, next } = due_until(&cron, before, now, until, stored.catch_up);
         let work: Result<Vec<_>, _> = ticks.iter().map(|tick| stored.job(&record.tenant, *tick)).collect();
-        enqueue(&self.jobs, work.map_err(|error| broken(error.into()))?).await?;
+        let refused = enqueue(&self.jobs, work.map_err(|error| broken(error.into()))?).await?;
         // Last: whoever dies before this is followed by another attempt of this very tick.
         if let Some(next) = next {
             let spec = tick_spec(&record, &stored, next).map_err(broken)?;
-            enqueue(&self.jobs, vec![spec]).await?;
+            if let Some(error) = enqueue(&self.jobs, vec![spec]).await? {
+                tracing::error!(%schedule, %error, "the next tick of a schedule was refused; this one is put off");
+                return Err(HandlerError::snooze(PUT_OFF));
+            }
         } else if let Err(ManagerError::Store(error)) =
             self.jobs.command(schedule, None, JobCommand::Conclude { result: Value::Null }).await
         {
             return Err(storage(&error));
+        }
+        // A time whose work is refused is lost, and a dead letter says so; the schedule goes on.
+        if let Some(error) = refused {
+            let why = match error {
+                ManagerError::Rejected(reject) => reject.to_string(),
+                other => other.to_string(),
+            };
+            let failed = HandlerError::new(ErrorCategory::InvalidInput, format!("the work was refused: {why}"));
+            return Err(failed.with_after(AfterError::Fail));
         }
         Ok(json!({ "ticks": ticks, "next": next }))
     }
@@ -75,14 +94,15 @@ fn storage(error: &crate::error::StoreError) -> HandlerError {
     HandlerError::new(ErrorCategory::Storage, error.to_string())
 }
 
-/// Enqueues what is not there yet. A key that is taken by other work was used before the schedule was changed: that
-/// time has been run.
-async fn enqueue(jobs: &JobManager, specs: Vec<JobSpec>) -> Result<(), HandlerError> {
+/// Enqueues what is not there yet, and gives the first refusal. A key that is taken by other work was used before the
+/// schedule was changed: that time has been run.
+async fn enqueue(jobs: &JobManager, specs: Vec<JobSpec>) -> Result<Option<ManagerError>, HandlerError> {
     let mut specs = specs.into_iter();
+    let mut refused = None;
     loop {
         let page: Vec<_> = specs.by_ref().take(PAGE).collect();
         if page.is_empty() {
-            return Ok(());
+            return Ok(refused);
         }
         let answers = jobs.enqueue_as(page, &Actor::Schedule {}).await.map_err(|error| match error {
             ManagerError::Store(error) => storage(&error),
@@ -91,7 +111,9 @@ async fn enqueue(jobs: &JobManager, specs: Vec<JobSpec>) -> Result<(), HandlerEr
         for answer in answers {
             match answer {
                 Ok(_) | Err(ManagerError::Conflict { .. }) => {}
-                Err(error) => return Err(HandlerError::new(ErrorCategory::InvalidInput, error.to_string())),
+                Err(error) => {
+                    refused.get_or_insert(error);
+                }
             }
         }
     }

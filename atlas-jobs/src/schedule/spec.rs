@@ -39,7 +39,7 @@ pub struct ScheduleSpec {
     pub catch_up: CatchUp,
     /// The job of each time. Ids, keys, parent, run-at time and deadline are not taken: each time has its own.
     pub job: JobSpec,
-    /// The schedule ends then; default never.
+    /// The schedule ends then: a time at or before it is run, however late that is; default never.
     pub until: Option<Timestamp>,
 }
 
@@ -111,7 +111,7 @@ pub struct Schedule {
     pub catch_up: CatchUp,
     /// The kind of its jobs.
     pub kind: JobKind,
-    /// Its next time by the manager's clock; `None` if there is none before the year 9999.
+    /// Its next time by the manager's clock; `None` if there is none before its end or the year 9999.
     pub next: Option<Timestamp>,
     /// The schedule ends then.
     pub until: Option<Timestamp>,
@@ -147,6 +147,9 @@ pub enum ScheduleError {
         /// The job.
         id: JobId,
     },
+    /// The job of each time would be refused.
+    #[error("the job of the schedule would be refused each time: mend it")]
+    Job(#[source] ManagerError),
     /// It ends before its first time.
     #[error("the schedule ends before its first time: set a later end")]
     Over,
@@ -235,7 +238,7 @@ impl Stored {
             id: record.id,
             name: self.name.clone(),
             tenant: record.tenant.clone(),
-            next: cron.next(now),
+            next: cron.next(now).filter(|next| self.until.is_none_or(|until| *next <= until)),
             cron,
             catch_up: self.catch_up,
             kind: self.job.kind.clone(),

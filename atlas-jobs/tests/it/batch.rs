@@ -420,8 +420,11 @@ async fn a_parent_that_is_no_batch_or_has_no_plan_is_left_alone() {
     for store in each().await {
         let jobs = manager(&store);
         let plain = jobs.enqueue(JobSpec::new(JobKind::new("other").unwrap(), &1).unwrap()).await.unwrap().id();
-        let odd = jobs.enqueue(JobSpec::new(JobKind::batch(), &json!({ "no": "plan" })).unwrap()).await.unwrap().id();
-        for parent in [plain, odd, Random::seeded(3).job_id(SystemClock::new().now().wall)] {
+        // The manager takes no such thing, but a store does.
+        let odd = jobs.prepare(JobSpec::new(JobKind::batch(), &json!({ "no": "plan" })).unwrap());
+        let odd_id = odd.id();
+        store.enqueue(vec![odd], SystemClock::new().now()).await.unwrap();
+        for parent in [plain, odd_id, Random::seeded(3).job_id(SystemClock::new().now().wall)] {
             jobs.enqueue(parts(&["ok"]).remove(0).with_parent(parent)).await.unwrap();
         }
         work(&store).await;

@@ -3,6 +3,7 @@
 // Helpers of tests may unwrap as tests may: a failed expectation is the message.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod aftermath;
 mod batch;
 mod commits;
 mod crash;
@@ -30,6 +31,8 @@ mod prefetch;
 mod recovery;
 #[cfg(feature = "schedules")]
 mod schedule;
+#[cfg(feature = "schedules")]
+mod schedule_ends;
 mod sim;
 mod state;
 mod stores;

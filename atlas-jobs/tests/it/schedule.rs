@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     Timestamp::from_millis(text.parse::<jiff::Timestamp>().unwrap().as_millisecond()).unwrap()
 }
 
-fn cron(expression: &str, zone: &str) -> Cron {
+pub(crate) fn cron(expression: &str, zone: &str) -> Cron {
     Cron::new(expression, zone).unwrap()
 }
 
@@ -222,30 +222,30 @@ fn a_thousand_years_of_absence_cost_no_more_than_what_is_kept() {
     assert_eq!(minutely.next(Timestamp::MAX), None);
 }
 
-fn work() -> JobKind {
+pub(crate) fn work() -> JobKind {
     JobKind::new("report").unwrap()
 }
 
-fn spec(catch_up: CatchUp) -> ScheduleSpec {
+pub(crate) fn spec(catch_up: CatchUp) -> ScheduleSpec {
     let job = JobSpec::new(work(), &"sales").unwrap().with_priority(3);
     ScheduleSpec::new("hourly", cron("0 * * * *", "UTC"), job).unwrap().with_catch_up(catch_up)
 }
 
-struct Bench {
-    store: Arc<dyn JobStore>,
-    clock: ManualClock,
-    jobs: JobManager,
+pub(crate) struct Bench {
+    pub(crate) store: Arc<dyn JobStore>,
+    pub(crate) clock: ManualClock,
+    pub(crate) jobs: JobManager,
 }
 
 impl Bench {
-    fn new(store: &Arc<dyn JobStore>) -> Self {
+    pub(crate) fn new(store: &Arc<dyn JobStore>) -> Self {
         let clock = ManualClock::at(at("2026-06-01T10:30:00Z"));
         let jobs = JobManager::with_parts(Arc::clone(store), Arc::new(clock.clone()), Arc::new(Random::seeded(9)));
         Self { store: Arc::clone(store), clock, jobs }
     }
 
     /// Runs what is due now, with so many workers at once.
-    async fn run(&self, workers: usize) {
+    pub(crate) async fn run(&self, workers: usize) {
         let mut tasks = Vec::new();
         for _ in 0..workers {
             let work_handler = Arc::new(handler_fn(|_, _: String| async { Ok::<_, HandlerError>(1) }));
@@ -276,7 +276,7 @@ impl Bench {
     }
 
     /// The times that were run, in order.
-    async fn ran(&self) -> Vec<String> {
+    pub(crate) async fn ran(&self) -> Vec<String> {
         let mut ran: Vec<JobRecord> = self.store.list_all(Filter::default().with_kind(work())).await.unwrap();
         ran.sort_by_key(tick_of);
         ran.iter().map(|job| tick_of(job).unwrap().to_string()).collect()
