@@ -18,6 +18,7 @@
 //! |---|---|
 //! | `tokenizer` | `tokens::BpeCounter`: exact counts for `OpenAI`'s encodings, with their tables |
 //! | `sqlite` | `ledger::SqliteLedger`: budgets in one file, for several processes of one machine |
+//! | `http-llm` | `client::http`: clients for `OpenAI`-compatible servers and Anthropic |
 //! | `mock` | `client::ScriptedLlm`, which answers by a script, and `client::MockLlmClient` for a host's tests |
 //! | `conformance` | `budget_ledger_conformance!`: the checks that prove a ledger |
 //!

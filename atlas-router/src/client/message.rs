@@ -1,5 +1,6 @@
 //! What goes to a model and what comes back. `Debug` shows sizes, never words.
 
+use super::strict::{SchemaError, SchemaFault, Strict, is_name, strict};
 use crate::catalogue::{Effort, ModelId, Structured};
 use crate::cost::{CacheTime, ServiceTier, TokenUsage};
 use atlas_schema::CorrelationId;
@@ -53,26 +54,60 @@ impl fmt::Debug for Message {
 
 /// A JSON Schema that a reply must follow.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
 pub struct JsonSchema {
-    /// What the provider calls it: at most 64 of `A-Z a-z 0-9 _ -`.
-    pub name: String,
-    /// The schema.
-    pub schema: Value,
-    /// Whether the provider is to hold the model to it while it writes. The schema must then be of the provider's strict subset.
-    pub strict: bool,
+    name: String,
+    schema: Value,
+    strict: bool,
+    nullable: Vec<String>,
 }
 
 impl JsonSchema {
-    /// A schema that the model is held to.
-    pub fn strict(name: impl Into<String>, schema: Value) -> Self {
-        Self { name: name.into(), schema, strict: true }
+    /// A schema that the provider holds the model to while it writes, rewritten into the subset that providers can: each object
+    /// closed, each property required. One that was optional may be null instead: see [`nullable`](Self::nullable).
+    ///
+    /// `name` is what the provider calls it: at most 64 of `A-Z a-z 0-9 _ -`.
+    ///
+    /// # Errors
+    /// [`SchemaError`] with everything that is not of the subset or over its limits, each by its place.
+    pub fn strict(name: impl Into<String>, schema: &Value) -> Result<Self, SchemaError> {
+        let name = named(name.into())?;
+        let Strict { schema, nullable } = strict(schema)?;
+        Ok(Self { name, schema, strict: true, nullable })
     }
 
-    /// A schema that the model is told.
-    pub fn loose(name: impl Into<String>, schema: Value) -> Self {
-        Self { name: name.into(), schema, strict: false }
+    /// A schema that the model is told and may miss.
+    ///
+    /// # Errors
+    /// [`SchemaError`] for a name that is none.
+    pub fn loose(name: impl Into<String>, schema: Value) -> Result<Self, SchemaError> {
+        Ok(Self { name: named(name.into())?, schema, strict: false, nullable: Vec::new() })
     }
+
+    /// What the provider calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The schema as it is sent.
+    pub const fn schema(&self) -> &Value {
+        &self.schema
+    }
+
+    /// Whether the provider holds the model to it.
+    pub const fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// Places of the schema, as JSON Pointers, whose property was optional: a null there means that it is absent.
+    pub fn nullable(&self) -> &[String] {
+        &self.nullable
+    }
+}
+
+fn named(name: String) -> Result<String, SchemaError> {
+    let rule = "must have a name of at most 64 of A-Z a-z 0-9 _ -";
+    let fault = || SchemaError { faults: vec![SchemaFault { pointer: String::new(), rule }] };
+    if is_name(&name) { Ok(name) } else { Err(fault()) }
 }
 
 impl fmt::Debug for JsonSchema {

@@ -5,14 +5,18 @@
 //! request, in a [`Fault`](crate::call::Fault), so that its money is accounted for.
 
 mod error;
+#[cfg(feature = "http-llm")]
+pub mod http;
 mod message;
 #[cfg(feature = "mock")]
 mod scripted;
+mod strict;
 
 pub use error::ClientError;
 pub use message::{Call, Finish, Format, JsonSchema, Message, Reply, Role, Temperature};
 #[cfg(feature = "mock")]
 pub use scripted::{ScriptedLlm, Turn};
+pub use strict::{SchemaError, SchemaFault};
 
 use async_trait::async_trait;
 use std::fmt::Debug;

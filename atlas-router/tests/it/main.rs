@@ -6,11 +6,14 @@
 mod call;
 mod catalogue;
 mod cost;
+#[cfg(feature = "http-llm")]
+mod http;
 mod ledger;
 #[cfg(feature = "mock")]
 mod run;
 mod select;
 mod spend;
+mod strict;
 mod tokens;
 
 use atlas_router::catalogue::{Catalogue, Day};

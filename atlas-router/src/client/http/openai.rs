@@ -1,0 +1,149 @@
+//! Chat Completions, as `OpenAI` and many others speak it.
+
+use super::transport::{Answered, HttpOptions, HttpSetupError, Transport, named, request_id, secret};
+use crate::call::Fault;
+use crate::catalogue::Effort;
+use crate::client::{Call, ClientError, Finish, Format, LlmClient, Reply};
+use crate::cost::{CacheTime, ServiceTier, TokenUsage};
+use async_trait::async_trait;
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use serde_json::{Map, Value, json};
+
+/// How far a server follows `OpenAI`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// All the way: `max_completion_tokens`, service tiers, how long the prompt cache keeps. The default.
+    #[default]
+    OpenAi,
+    /// The common part of servers that are compatible, such as llama.cpp and vLLM: no service tiers, no cache times.
+    Compatible,
+    /// The same for older ones that know only `max_tokens`.
+    Legacy,
+}
+
+/// Calls models over Chat Completions. Clones share connections.
+///
+/// Needs a tokio runtime with I/O and time enabled.
+#[derive(Debug, Clone)]
+pub struct OpenAiClient {
+    transport: Transport,
+    authorization: HeaderValue,
+    dialect: Dialect,
+}
+
+impl OpenAiClient {
+    /// A client of the server at `options`' address, `https://api.openai.com/v1` or another; `/chat/completions` is appended.
+    ///
+    /// # Errors
+    /// [`HttpSetupError`] for an address that the policy refuses or that is not https, a key that no header can carry, or a TLS
+    /// library that can't be set up.
+    pub fn new(options: HttpOptions, dialect: Dialect) -> Result<Self, HttpSetupError> {
+        let authorization = secret("Bearer ", &options.key)?;
+        Ok(Self { transport: Transport::new(options, &["chat", "completions"])?, authorization, dialect })
+    }
+}
+
+#[async_trait]
+impl LlmClient for OpenAiClient {
+    async fn complete(&self, call: &Call) -> Result<Reply, ClientError> {
+        let body = encode(call, self.dialect).ok_or_else(|| ClientError::new(Fault::Unsupported))?;
+        let mut headers = vec![(AUTHORIZATION, self.authorization.clone())];
+        if let Some(key) = call.idempotency_key.as_deref().and_then(|key| HeaderValue::from_str(key).ok()) {
+            headers.push((HeaderName::from_static("idempotency-key"), key));
+        }
+        decode(self.transport.post(&headers, &body).await?)
+    }
+}
+
+/// The request's body; `None` for what the dialect can't say.
+fn encode(call: &Call, dialect: Dialect) -> Option<Value> {
+    let messages: Vec<Value> =
+        call.messages.iter().map(|message| json!({ "role": message.role, "content": message.text })).collect();
+    let mut body = Map::new();
+    body.insert("model".into(), json!(call.model));
+    body.insert("messages".into(), messages.into());
+    let cap = if dialect == Dialect::Legacy { "max_tokens" } else { "max_completion_tokens" };
+    body.insert(cap.into(), json!(call.output_cap));
+    match &call.format {
+        Format::Text => {}
+        Format::JsonObject => {
+            body.insert("response_format".into(), json!({ "type": "json_object" }));
+        }
+        Format::JsonSchema(schema) => {
+            let schema = json!({ "name": schema.name(), "schema": schema.schema(), "strict": schema.is_strict() });
+            body.insert("response_format".into(), json!({ "type": "json_schema", "json_schema": schema }));
+        }
+    }
+    if let Some(effort) = call.effort {
+        body.insert("reasoning_effort".into(), json!(effort_name(effort)));
+    }
+    if let Some(temperature) = call.temperature {
+        body.insert("temperature".into(), json!(f64::from(temperature.as_thousandths()) / 1000.0));
+    }
+    match (dialect, &call.service_tier, call.cache_time) {
+        // Left out it means `auto`, which is whatever the project is set to: not what was priced.
+        (Dialect::OpenAi, tier, cache) => {
+            body.insert("service_tier".into(), json!(tier.as_str()));
+            if cache == CacheTime::Long {
+                body.insert("prompt_cache_retention".into(), json!("24h"));
+            }
+        }
+        (_, ServiceTier::Default, CacheTime::Short) => {}
+        _ => return None,
+    }
+    Some(Value::Object(body))
+}
+
+const fn effort_name(effort: Effort) -> &'static str {
+    match effort {
+        Effort::None => "none",
+        Effort::Minimal => "minimal",
+        Effort::Low => "low",
+        Effort::Medium => "medium",
+        Effort::High => "high",
+        Effort::Xhigh => "xhigh",
+        Effort::Max => "max",
+    }
+}
+
+fn decode(answer: Answered) -> Result<Reply, ClientError> {
+    let Answered { headers, body } = answer;
+    let (usage, id) = (usage(&body), request_id(&headers));
+    let garbled = || ClientError::new(Fault::Garbled).with_usage(usage).with_request_id(id.clone());
+    let choice = body.pointer("/choices/0").ok_or_else(garbled)?;
+    let message = choice.get("message").filter(|message| message.is_object()).ok_or_else(garbled)?;
+    let refusal = message.get("refusal").and_then(Value::as_str).filter(|words| !words.is_empty());
+    let text = match (message.get("content"), refusal) {
+        (_, Some(refusal)) => refusal.to_owned(),
+        (Some(Value::String(text)), None) => text.clone(),
+        (Some(Value::Null) | None, None) => String::new(),
+        (Some(_), None) => return Err(garbled()),
+    };
+    let finish = match (refusal, choice.get("finish_reason").and_then(Value::as_str)) {
+        (Some(_), _) => Finish::Refused,
+        (None, Some("stop")) => Finish::Stop,
+        (None, Some("length")) => Finish::Length,
+        (None, Some("content_filter")) => Finish::Filtered,
+        (None, _) => Finish::Other,
+    };
+    let mut reply = Reply::new(text, usage).with_finish(finish).with_request_id(id);
+    reply.service_tier = named(body.get("service_tier").and_then(Value::as_str));
+    reply.model = named(body.get("model").and_then(Value::as_str));
+    Ok(reply)
+}
+
+/// Usage as it is billed; `None` unless both counts are there.
+fn usage(body: &Value) -> Option<TokenUsage> {
+    let usage = body.get("usage")?;
+    let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64);
+    let part = |pointer: &str| count(pointer).unwrap_or(0);
+    let (usage, _) = TokenUsage::of_wholes(
+        count("/prompt_tokens")?,
+        part("/prompt_tokens_details/cached_tokens"),
+        part("/prompt_tokens_details/cache_write_tokens"),
+        count("/completion_tokens")?,
+        part("/completion_tokens_details/reasoning_tokens"),
+    );
+    Some(usage)
+}
