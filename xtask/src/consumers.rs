@@ -15,6 +15,14 @@ use std::{
     process::Command,
 };
 
+/// What a host of all features brings along: a client of DynamoDB and a runtime. With the features that our tests use, so
+/// that nothing is checked twice; that each of our features names what it needs is another step's business.
+const OF_THE_HOST: &str = r#"
+aws-sdk-dynamodb = { version = "1", default-features = false, features = ["rt-tokio"] }
+aws-smithy-http-client = { version = "1", default-features = false, features = ["default-client"] }
+tokio = { version = "1", features = ["fs", "io-util", "macros", "net", "rt-multi-thread", "signal", "sync", "test-util", "time"] }
+"#;
+
 /// Packages, unpacks and checks the consumers.
 pub(crate) fn check() -> Result<()> {
     let metadata = Metadata::members_only()?;
@@ -26,6 +34,7 @@ pub(crate) fn check() -> Result<()> {
     let sqlx = "sqlx = { version = \"0.9\", default-features = false, features = [\"runtime-tokio\", \"sqlite\"] }\n";
     let base = dependencies(&packages, |_| Vec::new());
     let all = dependencies(&packages, |package| package.features.iter().map(String::as_str).collect());
+    let all = all + OF_THE_HOST;
     let sqlite = dependencies(&packages, |package| {
         package.features.iter().map(String::as_str).filter(|f| *f == "sqlite").collect()
     });

@@ -1,17 +1,21 @@
 //! `cargo xtask ci`: everything that must hold before a change is handed in, cheapest first.
 
 use crate::{
-    consumers, fuzz,
+    consumers,
     metadata::Metadata,
     rules,
-    steps::{Steps, cargo, exists, root, run},
+    steps::{Beside, Steps, cargo, exists, root, run},
     test::{self, WHOLE},
     tidy,
 };
 use anyhow::{Result, bail};
+use std::process::Command;
 
 /// Seconds per fuzz target.
 const FUZZ_SECONDS: u64 = 8;
+
+/// The first of the steps that fuzzing runs beside.
+const FUZZ_BESIDE: &str = "each feature alone";
 
 /// A step: its name, what to do when it fails, and its work.
 type Step = (&'static str, &'static str, fn() -> Result<()>);
@@ -35,16 +39,20 @@ const STEPS: &[Step] = &[
 pub(crate) fn all(steps: &mut Steps, skip_tests: bool, only: Option<&str>) -> Result<()> {
     let wanted = |name: &str| only.is_none_or(|part| name.contains(part));
     let mut any = false;
+    let mut fuzzing = None;
     for (name, advice, work) in STEPS.iter().filter(|(name, ..)| wanted(name)) {
+        if *name == FUZZ_BESIDE && wanted("fuzz") {
+            fuzzing = start_fuzzing()?;
+        }
         steps.run(name, advice, work)?;
         any = true;
     }
     if wanted("fuzz") {
         any = true;
-        if root().join("fuzz/Cargo.toml").is_file() && exists("c++", "--version") {
-            fuzz::all(steps, FUZZ_SECONDS)?;
-        } else {
-            eprintln!("\n== fuzzing left out: no C++ compiler (Debian: apt-get install g++)");
+        let fuzzing = if fuzzing.is_some() { fuzzing } else { start_fuzzing()? };
+        match fuzzing {
+            Some(fuzzing) => steps.run("fuzz targets", "see the output above", || fuzzing.end())?,
+            None => eprintln!("\n== fuzzing left out: no C++ compiler (Debian: apt-get install g++)"),
         }
     }
     if !skip_tests && wanted("tests") {
@@ -58,6 +66,15 @@ pub(crate) fn all(steps: &mut Steps, skip_tests: bool, only: Option<&str>) -> Re
     Ok(())
 }
 
+/// Fuzzing has a build folder of its own, so it can run beside steps that leave a core idle; none without a C++ compiler.
+fn start_fuzzing() -> Result<Option<Beside>> {
+    if !root().join("fuzz/Cargo.toml").is_file() || !exists("c++", "--version") {
+        return Ok(None);
+    }
+    let mut command = Command::new(std::env::current_exe()?);
+    Beside::start(command.args(["fuzz", &FUZZ_SECONDS.to_string()])).map(Some)
+}
+
 /// Checks the library of each published crate without features and with each one alone.
 fn each_feature() -> Result<()> {
     let metadata = Metadata::members_only()?;
@@ -65,9 +82,9 @@ fn each_feature() -> Result<()> {
         let none = [None];
         let each = package.features.keys().filter(|name| *name != "default").map(Some);
         for feature in none.into_iter().chain(each) {
-            // Clippy, because it shares its build of the dependencies with the step before and can deny warnings.
-            let mut check =
-                cargo(["clippy", "--quiet", "--locked", "--lib", "--no-default-features", "-p", &package.name]);
+            // In the profile `check` it shares the dependencies with clippy, whose lints have seen all the code already.
+            let mut check = cargo(["rustc", "--quiet", "--locked", "--lib", "--profile", "check"]);
+            check.args(["--no-default-features", "-p", &package.name]);
             if let Some(feature) = feature {
                 check.args(["--features", feature]);
             }

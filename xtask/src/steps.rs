@@ -3,8 +3,10 @@
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use std::{
     fmt::Write as _,
+    fs::File,
+    io::Seek as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -48,6 +50,39 @@ impl Steps {
 
 fn failed(name: &str, advice: &str, start: Instant, error: &Error) -> Error {
     anyhow!("{name}: failed after {:.1} s\n   {error:#}\n   what to do: {advice}", start.elapsed().as_secs_f64())
+}
+
+/// A command that runs beside the steps; what it wrote is shown when it has ended. Dropped, it is killed.
+pub(crate) struct Beside {
+    shown: String,
+    child: Child,
+    output: File,
+}
+
+impl Beside {
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let shown = show(command);
+        let output = tempfile::tempfile()?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
+        let child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
+        Ok(Self { shown, child, output })
+    }
+
+    /// Waits for its end, shows its output; any exit code but 0 is an error.
+    pub(crate) fn end(mut self) -> Result<()> {
+        eprintln!("   $ {} (beside the steps before)", self.shown);
+        let status = self.child.wait()?;
+        self.output.rewind()?;
+        std::io::copy(&mut self.output, &mut std::io::stderr())?;
+        if status.success() { Ok(()) } else { bail!("`{}` ended with {status}", self.shown) }
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // Nothing to kill if it has ended.
+        drop(self.child.kill());
+    }
 }
 
 /// The workspace's folder.

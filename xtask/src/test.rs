@@ -13,6 +13,10 @@ pub(crate) const WHOLE: [&str; 3] = ["--locked", "--workspace", "--all-features"
 pub(crate) fn all(steps: &mut Steps) -> Result<()> {
     steps.run("set up", "install what is named, then run again", set_up)?;
     steps.run("build tests and examples", "fix the errors above", || run(cargo(["test", "--no-run"]).args(WHOLE)))?;
+    // Cargo builds an example as a program or as its tests, not both: the main program's own tests are asked for.
+    steps.run("the main program's own tests", "fix the tests named above", || {
+        run(cargo(["test", "--quiet", "--example", "extract"]).args(WHOLE))
+    })?;
     steps.run("examples", "run the named example by itself: cargo run --example NAME", examples::run_all)?;
     steps.run("doctests", "fix the examples in the documentation named above", || {
         run(cargo(["test", "--doc", "--quiet"]).args(WHOLE))
