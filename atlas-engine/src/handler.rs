@@ -71,22 +71,29 @@ impl JobHandler for ExtractHandler {
         let (engine, left, runtime) = (Arc::clone(&self.engine), stop.clone(), Handle::current());
         let work = tokio::task::spawn_blocking(move || {
             let told = || left.is_cancelled();
-            runtime.block_on(left.run_until_cancelled(engine.extract_unless(&request, &told)))
+            // A result can be as large as its page: its JSON form is made and checked here, too.
+            runtime.block_on(left.run_until_cancelled(engine.extract_unless(&request, &told))).map(|extracted| {
+                let result = extracted.map_err(|error| HandlerError::new(error.category(), chain(&error)))?;
+                checked(&result)
+            })
         });
-        let extracted = match stop.run_until_cancelled(work).await {
-            Some(Ok(Some(extracted))) => extracted,
+        match stop.run_until_cancelled(work).await {
+            Some(Ok(Some(value))) => value,
             // A panic is the worker's to catch and to record.
             Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            None | Some(Ok(None) | Err(_)) => return Err(HandlerError::cancelled()),
-        };
-        let result = extracted.map_err(|error| HandlerError::new(error.category(), chain(&error)))?;
-        if result.outcome == Some(Outcome::Failed) {
-            return Err(failed(&result));
+            None | Some(Ok(None) | Err(_)) => Err(HandlerError::cancelled()),
         }
-        let value = serde_json::to_value(&result).map_err(|_| bad_result("it has no JSON form"))?;
-        read::validate::<ExtractionResult>(&value).map_err(|faults| bad_result(&brief(&faults)))?;
-        Ok(value)
     }
+}
+
+/// The result in its JSON form, if it is one to be stored.
+fn checked(result: &ExtractionResult) -> Result<Value, HandlerError> {
+    if result.outcome == Some(Outcome::Failed) {
+        return Err(failed(result));
+    }
+    let value = serde_json::to_value(result).map_err(|_| bad_result("it has no JSON form"))?;
+    read::validate::<ExtractionResult>(&value).map_err(|faults| bad_result(&brief(&faults)))?;
+    Ok(value)
 }
 
 /// A fault of a strategy: the page would give the same again.

@@ -1,8 +1,8 @@
 //! The text of a page as it is read: white space collapsed, blocks on lines of their own, hidden text apart.
 //!
 //! Follows the shape of the WHATWG's `innerText`, made simpler to quote from: the blank lines around paragraphs are left
-//! out, every box of a line is set apart by a blank, and so are raised or lowered digits from digits beside them: `$12<sup>99</sup>`
-//! is not 1299 dollars.
+//! out, every box of a line is set apart by a blank, and so are digits from those of another element: a style sheet raises
+//! the second half of `$12<span>99</span>`, which is not 1299 dollars.
 //!
 //! - A run of ASCII white space becomes one blank; none stands at the start or end of a line. No-break spaces stay.
 //! - Blocks and `<br>` begin a new line (`\n`); there are no empty lines. Table cells are parted by a tab.
@@ -47,15 +47,15 @@ pub(super) struct Flow {
     pub(super) text: String,
     pub(super) pieces: Vec<Piece>,
     gap: Gap,
-    /// Whether text begins here that is raised or lowered, or ends to be.
-    raised: bool,
+    /// Whether the text that follows is of another element than the text before.
+    parted: bool,
     /// The white space that a pending blank stands for: node and place.
     blank: Option<(u32, u32)>,
 }
 
 impl Flow {
     fn new(capacity: usize) -> Self {
-        Self { text: String::with_capacity(capacity), pieces: Vec::new(), gap: Gap::None, raised: false, blank: None }
+        Self { text: String::with_capacity(capacity), pieces: Vec::new(), gap: Gap::None, parted: false, blank: None }
     }
 
     fn part(&mut self, gap: Gap) {
@@ -96,7 +96,7 @@ impl Flow {
     fn write(&mut self, text: &str, node: u32, raw: usize) {
         if !text.is_empty() {
             let digits = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_digit());
-            if std::mem::take(&mut self.raised) && digits(self.text.bytes().next_back()) && digits(text.bytes().next())
+            if std::mem::take(&mut self.parted) && digits(self.text.bytes().next_back()) && digits(text.bytes().next())
             {
                 self.part(Gap::Blank);
             }
@@ -141,6 +141,8 @@ impl Layout {
         // Elements that do something when they end: where they end, and what.
         let mut open: Vec<(u32, Display)> = Vec::new();
         let mut kept = 0_usize;
+        // Whose text was last.
+        let mut element = 0_u32;
         let mut id = 0_u32;
         while let Some(node) = arena.node(id) {
             while let Some((_, display)) = open.pop_if(|(end, _)| *end <= id) {
@@ -158,12 +160,18 @@ impl Layout {
                 }
                 Kind::Element(display) => {
                     layout.edge(display);
-                    if !matches!(display, Display::Inline | Display::Break | Display::Raised) {
+                    if !matches!(display, Display::Inline | Display::Break) {
                         open.push((node.end, display));
                         kept += usize::from(display == Display::Preformatted);
                     }
                 }
-                Kind::Text => layout.text(arena.raw_text(node), id, node.hidden, kept > 0),
+                Kind::Text => {
+                    if std::mem::replace(&mut element, node.parent) != node.parent {
+                        layout.visible.parted = true;
+                        layout.hidden.parted = true;
+                    }
+                    layout.text(arena.raw_text(node), id, node.hidden, kept > 0);
+                }
             }
             id += 1;
         }
@@ -174,11 +182,6 @@ impl Layout {
     fn edge(&mut self, display: Display) {
         let gap = match display {
             Display::Inline | Display::Code => return,
-            Display::Raised => {
-                self.visible.raised = true;
-                self.hidden.raised = true;
-                return;
-            }
             Display::Apart => Gap::Blank,
             Display::Cell => Gap::Tab,
             Display::Hidden => {

@@ -21,8 +21,6 @@ pub(super) enum Display {
     Cell,
     /// A line break.
     Break,
-    /// Above or below the line: apart from digits beside it, else as text that runs on.
-    Raised,
     /// Not shown, though its content is text.
     Hidden,
     /// Not shown, and its content is no text but code or markup.
@@ -45,7 +43,6 @@ impl Display {
             "script" | "style" | "noscript" | "iframe" | "noembed" | "noframes" => Self::Code,
             "title" | "template" | "datalist" | "rp" | "audio" | "video" | "canvas" => Self::Hidden,
             "br" => Self::Break,
-            "sub" | "sup" => Self::Raised,
             "td" | "th" => Self::Cell,
             "pre" | "listing" | "plaintext" | "xmp" => Self::Preformatted,
             "button" | "embed" | "img" | "input" | "meter" | "object" | "progress" | "select" | "textarea" => {
