@@ -148,10 +148,12 @@ mod tests {
             let look = fronts.look(&queue, &kind, long_ago);
             fronts.found((&queue, &kind), &look, long_ago, [job(n), job(-n)].iter());
         }
-        for front in fronts.0.lock().unwrap().values_mut().flat_map(HashMap::values_mut) {
-            front.walked = long_ago;
-        }
         let queue = QueueName::new("q1").unwrap();
+        for (name, kinds) in fronts.0.lock().unwrap().iter_mut() {
+            let walked = if *name == queue { Instant::now() } else { long_ago };
+            let front = kinds.get_mut(&kind).unwrap();
+            (front.walked, front.cost) = (walked, Duration::ZERO);
+        }
         let whole = fronts.look(&queue, &kind, Instant::now());
         assert!(whole.whole);
         fronts.found((&queue, &kind), &whole, Instant::now(), [job(7)].iter());

@@ -58,8 +58,8 @@ use std::fmt;
 /// - **Readable.** What is accepted can be read back: payloads and results above the sizes of [`Capabilities`], or with
 ///   more than [`MAX_NESTING`] levels of arrays and objects, are refused.
 /// - **Damage stays where it is.** What can't be read any more is reported in the log and passed over by exchanges, sweeps,
-///   commands, purges and the outbox, which serve all others. Only who asks to read it gets
-///   [`Kind::Corrupt`](crate::Kind::Corrupt).
+///   commands, purges and the outbox, which serve all others. Only who asks to read it, by
+///   name or by a list that it belongs in, gets [`Kind::Corrupt`](crate::Kind::Corrupt).
 ///
 /// Clones and wrappers share one store and forward every method. The `conformance` feature checks all of this.
 #[cfg_attr(feature = "mock", mockall::automock)]

@@ -4,8 +4,8 @@
 #![allow(dead_code, unused_imports)]
 
 use atlas_jobs::store::{
-    Ack, AckAction, AckOutcome, Claim, CommandOutcome, CommandRequest, Exchange, Exchanged, JobCommand, OutboxExchange,
-    SweepOptions,
+    Ack, AckAction, AckOutcome, Claim, CommandOutcome, CommandRequest, Exchange, Exchanged, Filter, JobCommand,
+    OutboxExchange, SweepOptions,
 };
 use atlas_jobs::{Clock, JobManager, JobSpec, JobStore, JobStoreExt, Kind, Moment, SystemClock};
 use atlas_schema::{Actor, Callback, JobId, JobKind, JobStatus, QueueName, Stage, WorkerId};
@@ -54,6 +54,12 @@ async fn others_go_on(store: Arc<dyn JobStore>, damage: impl AsyncFn(JobId), gar
     }
     assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [good], "a job behind it is claimed");
     assert_eq!(store.get_one(bad.into()).await.unwrap_err().kind(), Kind::Corrupt, "who asks is told");
+
+    let other = JobKind::new("other").unwrap();
+    let listed = bench.add(JobSpec::new(other.clone(), &1).unwrap()).await;
+    let found = store.list_all(Filter::default().with_kind(other)).await.unwrap();
+    assert_eq!(found.iter().map(|job| job.id).collect::<Vec<_>>(), [listed], "a list of others is whole");
+    assert_eq!(store.list_all(Filter::default()).await.unwrap_err().kind(), Kind::Corrupt);
 
     let struck = bench.add(spec().with_priority(1)).await;
     let running = bench.exchange(Vec::new(), 1).await.claimed.remove(0);
