@@ -4,6 +4,7 @@
 //! |---|---|
 //! | to know models, prices, ends of life | [`catalogue::Catalogue`] |
 //! | an answer, within budgets | [`run::Router`] with a [`client::LlmClient`] |
+//! | calls recorded and replayed | [`client::Cassette`] |
 //! | the model for a task, and why | [`select::select`] |
 //! | the same decision again | [`select::replay`] |
 //! | tokens of a prompt | [`tokens::prompt`] with a [`tokens::TokenCounter`] |

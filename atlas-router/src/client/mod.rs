@@ -4,6 +4,7 @@
 //! what it may cost is decided elsewhere ([`run`](crate::run)). The rule the rest leans on: a client reports what happened to a
 //! request, in a [`Fault`](crate::call::Fault), so that its money is accounted for.
 
+mod cassette;
 mod error;
 #[cfg(feature = "http-llm")]
 pub mod http;
@@ -12,6 +13,7 @@ mod message;
 mod scripted;
 mod strict;
 
+pub use cassette::{Cassette, CassetteError, Player, Recorder};
 pub use error::ClientError;
 pub use message::{Call, Finish, Format, JsonSchema, Message, Reply, Role, Temperature};
 #[cfg(feature = "mock")]

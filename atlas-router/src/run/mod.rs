@@ -14,6 +14,7 @@ mod gate;
 mod health;
 mod money;
 mod request;
+mod trace;
 
 pub use attempt::{CallAttempt, Charge, End, Outcome, PassedOver};
 pub use builder::{RouterBuilder, SetupError};
@@ -21,6 +22,7 @@ pub use clock::{Clock, SystemClock};
 pub use error::{Kind, RunError};
 pub use gate::Rates;
 pub use request::Request;
+pub use trace::SCHEMA_URL;
 
 use crate::call::{Billed, Event, Fault, Limits, Plan, Step, Target, classify};
 use crate::catalogue::{Catalogue, Day, Model, Provider};
@@ -41,6 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// Takes alerts of budgets, each once.
 type Alerts = Arc<dyn Fn(atlas_schema::Alert) + Send + Sync>;
@@ -179,6 +182,13 @@ impl Router {
     /// # Errors
     /// [`RunError`] with all attempts and their cost. Nothing leaves if the ledger fails.
     pub async fn run(&self, request: &Request, cancel: &CancellationToken) -> Result<Outcome, RunError> {
+        let span = trace::request(request);
+        let end = self.carry_out(request, cancel).instrument(span.clone()).await;
+        trace::ended(&span, end.as_ref());
+        end
+    }
+
+    async fn carry_out(&self, request: &Request, cancel: &CancellationToken) -> Result<Outcome, RunError> {
         let inner = &*self.inner;
         let deadline = Instant::now() + request.timeout;
         let job = Job { request, cancel, deadline };
@@ -310,7 +320,8 @@ impl Inner {
         (attempt.hold, attempt.waited) = (Some(hold), began.elapsed());
         let sent = Instant::now();
         let call = job.request.call(model, hold);
-        let answer = unless(job, until, client.complete(&call)).await;
+        let span = trace::call(job.request, &attempt, hold);
+        let answer = unless(job, until, client.complete(&call)).instrument(span.clone()).await;
         attempt.took = sent.elapsed();
         let tried = match answer {
             Ok(Ok(reply)) => {
@@ -340,6 +351,8 @@ impl Inner {
                 early(why)
             }
         };
+        let reply = if let Tried::Answered(reply) = &tried { Some(reply) } else { None };
+        trace::called(&span, &attempt, reply);
         trail.push(attempt);
         tried
     }
@@ -364,7 +377,10 @@ fn price(model: &Model, billing: &Billing, usage: TokenUsage, tier: Option<&str>
 async fn charge(money: Money, cost: Usd, bound: Usd) -> Charge {
     match money.settle(cost).await {
         Ok(()) => Charge::Settled(cost),
-        Err(_) => Charge::Open(bound),
+        Err(error) => {
+            tracing::warn!(%error, %cost, "a call could not be settled; it stays counted at its bound");
+            Charge::Open(bound)
+        }
     }
 }
 

@@ -122,12 +122,14 @@ impl Drop for Money {
     fn drop(&mut self) {
         let (purse, hold, state) = (self.purse.clone(), self.hold, self.state);
         let finish = async move {
-            // Nobody is left to tell. What fails here stays counted, at most at its bound.
-            let _ = match state {
+            let ended = match state {
                 State::Known(cost) => purse.settle(hold, cost).await,
                 State::Unsent => purse.give_back(hold).await,
                 State::Sent | State::Closed => Ok(()),
             };
+            if let Err(error) = ended {
+                tracing::warn!(%error, %hold, "the money of a dropped call stays counted, at most at its bound");
+            }
         };
         if matches!(state, State::Known(_) | State::Unsent)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()

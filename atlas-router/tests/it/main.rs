@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod call;
+#[cfg(feature = "mock")]
+mod cassette;
 mod catalogue;
 mod cost;
 #[cfg(feature = "http-llm")]

@@ -5,6 +5,7 @@ mod ledgers;
 mod limits;
 mod money;
 mod property;
+mod spans;
 
 use atlas_router::catalogue::{Catalogue, ModelId};
 use atlas_router::client::{LlmClient, Message, ScriptedLlm, Turn};
