@@ -122,8 +122,9 @@ impl RunError {
             Kind::Budget | Kind::Stopped(GiveUp::Spend) => ErrorCategory::Budget,
             Kind::Deadline => ErrorCategory::Timeout,
             Kind::Cancelled => ErrorCategory::Cancelled,
-            Kind::Stopped(_) => match self.failure() {
+            Kind::Stopped(why) => match self.failure() {
                 Some((verdict, _)) => verdict.reason.category(),
+                None if why == GiveUp::Deadline => ErrorCategory::Timeout,
                 // Whatever rests now may answer later.
                 None => ErrorCategory::RateLimit,
             },

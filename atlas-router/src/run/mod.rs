@@ -127,6 +127,12 @@ async fn unless<T>(job: &Job<'_>, until: Instant, future: impl Future<Output = T
     }
 }
 
+/// The moment after so long. What lies beyond the clock's range is a year away, which no call lasts.
+fn after(time: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_hours(24 * 365);
+    Instant::now() + time.min(YEAR)
+}
+
 /// What became of one step of a plan.
 enum Tried {
     Answered(Reply),
@@ -190,7 +196,7 @@ impl Router {
 
     async fn carry_out(&self, request: &Request, cancel: &CancellationToken) -> Result<Outcome, RunError> {
         let inner = &*self.inner;
-        let deadline = Instant::now() + request.timeout;
+        let deadline = after(request.timeout);
         let job = Job { request, cancel, deadline };
         let planned = self.plan(request)?;
         let mut limits = inner.limits;
@@ -303,7 +309,7 @@ impl Inner {
             return Tried::Next(Event::Barred);
         };
         let hold = HoldId::from_bytes(self.random.id());
-        let until = job.deadline.min(Instant::now() + job.request.call_timeout);
+        let until = job.deadline.min(after(job.request.call_timeout));
         let mut money = match Money::reserve(self.purse.clone(), reserve(job.request, target, hold)).await {
             Ok(money) => money,
             Err(error) if error.kind() == ledger::Kind::Exceeded => {

@@ -47,6 +47,16 @@ async fn the_time_of_the_whole_request_ends_a_call_and_a_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn limits_beyond_any_clock_are_no_limits() {
+    let rig = Rig::new([Turn::status(503), ok().after(Duration::from_hours(1))], []);
+    let patient = with(request(), |request| (request.timeout, request.call_timeout) = (Duration::MAX, Duration::MAX));
+    rig.router.run(&patient, &CancellationToken::new()).await.unwrap();
+    let rushed = with(request(), |request| request.timeout = Duration::ZERO);
+    let error = rig.router.run(&rushed, &CancellationToken::new()).await.unwrap_err();
+    assert_eq!((error.category(), error.spent(), rig.called().len()), (ErrorCategory::Timeout, Usd::ZERO, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn cancelling_ends_a_call_at_once_and_keeps_its_money_counted() {
     let rig = Rig::new([Turn::hang()], []);
     let cancel = CancellationToken::new();
