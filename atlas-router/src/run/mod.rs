@@ -14,6 +14,7 @@ mod gate;
 mod health;
 mod money;
 mod request;
+mod settling;
 mod trace;
 
 pub use attempt::{CallAttempt, Charge, End, Outcome, PassedOver};
@@ -24,19 +25,20 @@ pub use gate::Rates;
 pub use request::Request;
 pub use trace::SCHEMA_URL;
 
-use crate::call::{Billed, Event, Fault, Limits, Plan, Step, Target, classify};
+use crate::call::{Event, Fault, Limits, Plan, Step, Target, classify};
 use crate::catalogue::{Catalogue, Day, Model, Provider};
 use crate::client::{ClientError, LlmClient, Reply};
-use crate::cost::{Billing, Expectation, TokenUsage, expected, settle, upper_bound};
-use crate::ledger::{self, HoldId, LedgerError, Reserve};
+use crate::cost::{Billing, Expectation, expected, upper_bound};
+use crate::ledger::{self, HoldId, LedgerError};
 use crate::random::Random;
 use crate::select::{Decision, Policy, SelectError, Situation, Skip, Skipped, Strategy, select};
 use crate::tokens::TokenCounter;
 use atlas_schema::Usd;
 use gate::Gate;
-use health::{Passing, Wards};
+use health::Wards;
 use money::{Money, Purse};
 use request::Counted;
+use settling::{charge, failed, price, reserve};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -362,58 +364,4 @@ impl Inner {
         trail.push(attempt);
         tried
     }
-}
-
-fn reserve(request: &Request, target: &Target, hold: HoldId) -> Reserve {
-    let mut reserve = Reserve::new(hold, request.scopes.clone(), target.bound, target.model.clone());
-    // A minute more than the call may take, so that no hold expires under a call.
-    let expires = request.call_timeout.min(request.timeout).saturating_add(Duration::from_mins(1));
-    reserve.expires_in = expires.min(Duration::from_hours(24));
-    reserve.strategy.clone_from(&request.strategy);
-    reserve.correlation_id.clone_from(&request.correlation_id);
-    reserve
-}
-
-/// The cost of usage; the bound if the row has no price for it, which planning has ruled out.
-fn price(model: &Model, billing: &Billing, usage: TokenUsage, tier: Option<&str>, bound: Usd) -> Usd {
-    settle(model, billing, &usage, tier).map_or(bound, |settled| settled.cost)
-}
-
-/// Settles, and says how it stands in the ledger if that failed.
-async fn charge(money: Money, cost: Usd, bound: Usd) -> Charge {
-    match money.settle(cost).await {
-        Ok(()) => Charge::Settled(cost),
-        Err(error) => {
-            tracing::warn!(%error, %cost, "a call could not be settled; it stays counted at its bound");
-            Charge::Open(bound)
-        }
-    }
-}
-
-/// Accounts for a call that failed.
-async fn failed(
-    attempt: &mut CallAttempt,
-    passing: Passing,
-    money: Money,
-    model: &Model,
-    detail: &Detail,
-    error: ClientError,
-) -> Tried {
-    let (verdict, retry_after) = (classify(error.fault()), error.retry_after());
-    passing.failed(verdict, retry_after);
-    attempt.usage = error.usage();
-    attempt.charge = match (error.usage(), verdict.billed) {
-        (Some(usage), _) => {
-            let cost = price(model, &detail.billing, usage, None, attempt.bound);
-            charge(money, cost, attempt.bound).await
-        }
-        (None, Billed::Nothing) => match charge(money, Usd::ZERO, attempt.bound).await {
-            Charge::Settled(_) => Charge::Nothing,
-            open => open,
-        },
-        // The guard leaves a sent hold as it is: counted at its bound until it is reconciled.
-        (None, Billed::Unknown) => Charge::Open(attempt.bound),
-    };
-    attempt.end = End::Failed { fault: error.fault().clone(), verdict, retry_after };
-    Tried::Next(Event::Failed { verdict, retry_after, spent: attempt.charge.most() })
 }
