@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     ("format", "run `cargo fmt`", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("file lengths", "split the file by idea", tidy::file_lengths),
     ("dependency and licence rules", "see xtask/src/rules.rs for each rule's reason", rules::check),
+    ("tests that never run", "take `test = false` out of that Cargo.toml", tidy::tests_that_never_run),
     ("unused dependencies", "remove the line from that Cargo.toml", tidy::unused_dependencies),
     ("clippy", "fix the warnings above", || {
         run(cargo(["clippy", "--all-targets"]).args(WHOLE).args(["--", "-D", "warnings"]))

@@ -44,6 +44,9 @@ pub(crate) struct Dependency {
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) kind: Vec<String>,
+    pub(crate) src_path: PathBuf,
+    /// Whether its own tests are built and run.
+    pub(crate) test: bool,
 }
 
 impl Metadata {

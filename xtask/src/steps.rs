@@ -63,6 +63,9 @@ impl Beside {
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let shown = show(command);
         let output = tempfile::tempfile()?;
+        // A group of its own: what it has started ends with it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(command, 0);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
         let child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
         Ok(Self { shown, child, output })
@@ -80,8 +83,14 @@ impl Beside {
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        // Nothing to kill if it has ended.
-        drop(self.child.kill());
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let group = format!("-{}", self.child.id());
+            let killed = Command::new("kill").args(["-s", "KILL", "--", &group]).status().is_ok_and(|s| s.success());
+            if !killed && self.child.kill().is_err() {
+                eprintln!("   `{}` could not be stopped", self.shown);
+            }
+            drop(self.child.wait());
+        }
     }
 }
 

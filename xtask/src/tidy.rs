@@ -49,6 +49,33 @@ pub(crate) fn file_lengths() -> Result<()> {
     }
 }
 
+/// Refuses tests in libraries and programs whose manifest says that they have none: nobody would run them.
+pub(crate) fn tests_that_never_run() -> Result<()> {
+    let metadata = Metadata::members_only()?;
+    let mut faults = Vec::new();
+    for target in metadata.members().flat_map(|package| &package.targets) {
+        let is = |kind: &str| target.kind.iter().any(|is| is == kind);
+        if target.test || !is("lib") && !is("bin") {
+            continue;
+        }
+        let mut files = Vec::new();
+        match target
+            .src_path
+            .parent()
+            .filter(|_| ["lib.rs", "main.rs"].iter().any(|root| target.src_path.ends_with(root)))
+        {
+            Some(dir) => rust_files(dir, &mut files)?,
+            None => files.push(target.src_path.clone()),
+        }
+        for file in files {
+            if std::fs::read_to_string(&file)?.contains("#[cfg(test)]") {
+                faults.push(format!("{} has tests, and `{}` says `test = false`", file.display(), target.name));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { bail!("tests that never run:\n  {}", faults.join("\n  ")) }
+}
+
 fn code_of(package: &Package) -> Result<String> {
     let mut files = Vec::new();
     rust_files(package.dir(), &mut files)?;

@@ -32,6 +32,13 @@ impl Piece {
     }
 }
 
+/// The text node and the element it belongs to.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    node: u32,
+    element: u32,
+}
+
 /// What stands between two stretches; the greater one wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Gap {
@@ -47,15 +54,21 @@ pub(super) struct Flow {
     pub(super) text: String,
     pub(super) pieces: Vec<Piece>,
     gap: Gap,
-    /// Whether the text that follows is of another element than the text before.
-    parted: bool,
+    /// The element whose text was written last.
+    element: u32,
     /// The white space that a pending blank stands for: node and place.
     blank: Option<(u32, u32)>,
 }
 
 impl Flow {
     fn new(capacity: usize) -> Self {
-        Self { text: String::with_capacity(capacity), pieces: Vec::new(), gap: Gap::None, parted: false, blank: None }
+        Self {
+            text: String::with_capacity(capacity),
+            pieces: Vec::new(),
+            gap: Gap::None,
+            element: u32::MAX,
+            blank: None,
+        }
     }
 
     fn part(&mut self, gap: Gap) {
@@ -93,15 +106,15 @@ impl Flow {
         }
     }
 
-    fn write(&mut self, text: &str, node: u32, raw: usize) {
+    fn write(&mut self, text: &str, of: Origin, raw: usize) {
         if !text.is_empty() {
             let digits = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_digit());
-            if std::mem::take(&mut self.parted) && digits(self.text.bytes().next_back()) && digits(text.bytes().next())
-            {
+            let parted = std::mem::replace(&mut self.element, of.element) != of.element;
+            if parted && digits(self.text.bytes().next_back()) && digits(text.bytes().next()) {
                 self.part(Gap::Blank);
             }
             self.close_gap();
-            self.copy(text, node, offset(raw));
+            self.copy(text, of.node, offset(raw));
         }
     }
 
@@ -141,8 +154,6 @@ impl Layout {
         // Elements that do something when they end: where they end, and what.
         let mut open: Vec<(u32, Display)> = Vec::new();
         let mut kept = 0_usize;
-        // Whose text was last.
-        let mut element = 0_u32;
         let mut id = 0_u32;
         while let Some(node) = arena.node(id) {
             while let Some((_, display)) = open.pop_if(|(end, _)| *end <= id) {
@@ -166,11 +177,8 @@ impl Layout {
                     }
                 }
                 Kind::Text => {
-                    if std::mem::replace(&mut element, node.parent) != node.parent {
-                        layout.visible.parted = true;
-                        layout.hidden.parted = true;
-                    }
-                    layout.text(arena.raw_text(node), id, node.hidden, kept > 0);
+                    let of = Origin { node: id, element: node.parent };
+                    layout.text(arena.raw_text(node), of, node.hidden, kept > 0);
                 }
             }
             id += 1;
@@ -195,7 +203,7 @@ impl Layout {
         self.hidden.part(gap);
     }
 
-    fn text(&mut self, raw: &str, node: u32, hidden: bool, kept: bool) {
+    fn text(&mut self, raw: &str, of: Origin, hidden: bool, kept: bool) {
         let (flow, aside) = if hidden { (&mut self.hidden, None) } else { (&mut self.visible, Some(&mut self.hidden)) };
         let mut aside = aside;
         let bytes = raw.as_bytes();
@@ -212,8 +220,8 @@ impl Layout {
                         at += 1;
                         continue;
                     }
-                    flow.write(raw.get(start..at).unwrap_or_default(), node, start);
-                    flow.white(node, at);
+                    flow.write(raw.get(start..at).unwrap_or_default(), of, start);
+                    flow.white(of.node, at);
                     at += len;
                     start = at;
                 }
@@ -223,9 +231,9 @@ impl Layout {
                         at += 1;
                         continue;
                     }
-                    flow.write(raw.get(start..at).unwrap_or_default(), node, start);
+                    flow.write(raw.get(start..at).unwrap_or_default(), of, start);
                     if tag && let Some(aside) = &mut aside {
-                        aside.write(raw.get(at..at + len).unwrap_or_default(), node, at);
+                        aside.write(raw.get(at..at + len).unwrap_or_default(), of, at);
                     }
                     at += len;
                     start = at;
@@ -233,7 +241,7 @@ impl Layout {
                 _ => at += 1,
             }
         }
-        flow.write(raw.get(start..).unwrap_or_default(), node, start);
+        flow.write(raw.get(start..).unwrap_or_default(), of, start);
     }
 }
 

@@ -130,6 +130,7 @@ async fn raised_cents_do_not_multiply_a_price_by_a_hundred() {
     assert_eq!(price("12<sup>99</sup> €").await, (json!(12.99), json!("EUR")));
     assert_eq!(price("$12<span class=cents>99</span>").await, (json!(12.99), json!("USD")));
     assert_eq!(price("<b>$12</b><i>99</i>").await, (json!(12.99), json!("USD")));
+    assert_eq!(price("$12<span hidden>or so</span>99").await, (json!(1299), json!("USD")), "of one element");
     assert_eq!(price("$12<!-- -->99").await, (json!(1299), json!("USD")), "a comment parts nothing");
     assert_eq!(price("$<b>1</b>,<b>299</b>.<i>50</i>").await, (json!(1299.5), json!("USD")));
 }
