@@ -1,8 +1,9 @@
 //! A circuit breaker: a model or an account that keeps failing is left alone for a while.
 //!
 //! A state machine of a few numbers. Closed, it counts in windows of time; with enough failures in one it opens and lets nothing
-//! through until its rest is over; then one call goes through as a probe, and its end decides. Only calls that were let
-//! through as the probe can close it: an answer to a call from before it opened says nothing about now.
+//! through until its rest is over; then one call goes through as a probe, and one more after each further rest that passes without
+//! news. The first of these to end decides: a call may last longer than a rest. Only they can close it: an answer to a call from
+//! before it opened says nothing about now.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -86,9 +87,10 @@ enum State {
     Open {
         until: Duration,
     },
-    /// The probe is out; if it has not ended by then, another may go.
+    /// Probes are out, the first of them numbered so; if none has ended by then, another may go.
     Probing {
         until: Duration,
+        first: u32,
     },
 }
 
@@ -106,10 +108,11 @@ impl Breaker {
     pub fn admit(&mut self, rules: &BreakerRules, now: Duration) -> Result<Pass, Duration> {
         match self.state {
             State::Closed { .. } => Ok(Pass::Normal),
-            State::Open { until } | State::Probing { until } if now < until => Err(until),
+            State::Open { until } | State::Probing { until, .. } if now < until => Err(until),
             State::Open { .. } | State::Probing { .. } => {
                 self.probes = self.probes.wrapping_add(1);
-                self.state = State::Probing { until: now.saturating_add(rules.rest) };
+                let first = if let State::Probing { first, .. } = self.state { first } else { self.probes };
+                self.state = State::Probing { until: now.saturating_add(rules.rest), first };
                 Ok(Pass::Probe(self.probes))
             }
         }
@@ -119,17 +122,16 @@ impl Breaker {
     pub const fn rests_until(&self) -> Option<Duration> {
         match self.state {
             State::Closed { .. } => None,
-            State::Open { until } | State::Probing { until } => Some(until),
+            State::Open { until } | State::Probing { until, .. } => Some(until),
         }
     }
 
     /// Takes note of how a call ended that was let through.
     pub fn record(&mut self, rules: &BreakerRules, pass: Pass, health: Health, now: Duration) {
-        let is_probe = pass == Pass::Probe(self.probes) && matches!(self.state, State::Probing { .. });
+        let is_probe = self.is_probe(pass);
         match health {
             Health::Out { rest } => self.open(rules, rest, now),
-            Health::Silent if is_probe => self.state = State::Open { until: now },
-            Health::Silent => {}
+            Health::Silent => self.let_another(pass, now),
             Health::Well if is_probe => {
                 (self.state, self.failed_probes) = (State::Closed { since: now, ended: 0, failed: 0 }, 0);
             }
@@ -150,6 +152,24 @@ impl Breaker {
                     self.open(rules, rest, now);
                 }
             }
+        }
+    }
+
+    /// Whether it was let through as a probe since the breaker last opened.
+    const fn is_probe(&self, pass: Pass) -> bool {
+        match (pass, self.state) {
+            // By distance, since numbers begin again at their end.
+            (Pass::Probe(number), State::Probing { first, .. }) => {
+                number.wrapping_sub(first) <= self.probes.wrapping_sub(first)
+            }
+            _ => false,
+        }
+    }
+
+    /// The last probe ended without news, so another may go at once. Those that are still out decide as before.
+    fn let_another(&mut self, pass: Pass, now: Duration) {
+        if let (true, State::Probing { until, .. }) = (pass == Pass::Probe(self.probes), &mut self.state) {
+            *until = now;
         }
     }
 

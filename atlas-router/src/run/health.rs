@@ -1,6 +1,6 @@
 //! The breakers of all models and accounts that a router calls.
 
-use crate::call::{Breaker, BreakerRules, Class, Health, Pass, Reason, Verdict};
+use crate::call::{Breaker, BreakerRules, Health, Pass, Reason, Verdict};
 use crate::catalogue::{ModelId, Provider};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 /// How long an account is left alone after its quota was found spent.
 const QUOTA_REST: Duration = Duration::from_mins(5);
+/// A call that had so long for its answer says that the model hangs, whosever time was over. As long as a breaker's first rest.
+const LONG: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Wards {
@@ -84,14 +86,28 @@ impl Passing {
     /// It failed.
     pub(super) fn failed(mut self, verdict: Verdict, retry_after: Option<Duration>) {
         let unwell = Health::Unwell { rest: retry_after };
-        self.ends = match (verdict.reason, verdict.class) {
-            (Reason::Quota, _) => (Health::Silent, Health::Out { rest: retry_after.unwrap_or(QUOTA_REST) }),
-            (Reason::NoConnection, _) => (Health::Silent, unwell),
-            (Reason::Forbidden | Reason::Unsupported | Reason::Cancelled, _) => (Health::Silent, Health::Silent),
-            (Reason::Garbled | Reason::ServerFault, _) | (_, Class::Retry) => (unwell, Health::Well),
+        // Its class says what this request does next; how the model is, only the reason tells.
+        self.ends = match verdict.reason {
+            Reason::Quota => (Health::Silent, Health::Out { rest: retry_after.unwrap_or(QUOTA_REST) }),
+            Reason::NoConnection => (Health::Silent, unwell),
+            Reason::Forbidden | Reason::Unsupported | Reason::Cancelled => (Health::Silent, Health::Silent),
+            Reason::RateLimited
+            | Reason::Overloaded
+            | Reason::ServerFault
+            | Reason::Conflict
+            | Reason::TimedOut
+            | Reason::Broken
+            | Reason::Garbled => (unwell, Health::Well),
             // Refused for reasons of the request: whoever refuses is well.
             _ => (Health::Well, Health::Well),
         };
+    }
+
+    /// The time of the whole request was over after the call had lasted so long. Our own haste is no fault of a model.
+    pub(super) fn cut_off(mut self, took: Duration) {
+        if took >= LONG {
+            self.ends = (Health::Unwell { rest: None }, Health::Silent);
+        }
     }
 }
 

@@ -101,13 +101,48 @@ fn a_probe_that_never_comes_back_does_not_keep_it_open_for_ever() {
     let lost = breaker.admit(&rules(), at(30)).unwrap();
     let next = breaker.admit(&rules(), at(60)).unwrap();
     assert_ne!(lost, next);
-    breaker.record(&rules(), lost, UNWELL, at(61));
-    breaker.record(&rules(), next, Health::Well, at(62));
-    assert_eq!(breaker.rests_until(), None, "only the present probe decides");
+    breaker.record(&rules(), next, Health::Well, at(61));
+    assert_eq!(breaker.rests_until(), None);
     let mut breaker = open(0);
     let silent = breaker.admit(&rules(), at(30)).unwrap();
     breaker.record(&rules(), silent, Health::Silent, at(31));
     assert!(matches!(breaker.admit(&rules(), at(31)), Ok(Pass::Probe(_))), "another may go at once");
+}
+
+#[test]
+fn a_model_that_answers_more_slowly_than_a_rest_closes_it_and_one_that_hangs_rests_longer_and_longer() {
+    let probing = || {
+        let mut breaker = open(0);
+        let probes = [30, 60, 90, 120].map(|second| breaker.admit(&rules(), at(second)).unwrap());
+        (breaker, probes)
+    };
+    let (mut breaker, probes) = probing();
+    breaker.record(&rules(), probes[0], Health::Well, at(149));
+    assert_eq!(breaker.rests_until(), None, "the first probe ended after three more had gone");
+    let (mut breaker, probes) = probing();
+    breaker.record(&rules(), probes[0], UNWELL, at(150));
+    assert_eq!(breaker.rests_until(), Some(at(210)), "twice the first rest");
+    for (probe, second) in probes[1..].iter().zip([180, 210, 240]) {
+        breaker.record(&rules(), *probe, UNWELL, at(second));
+    }
+    assert_eq!(breaker.rests_until(), Some(at(210)), "they belong to the time before");
+    let late = breaker.admit(&rules(), at(240)).unwrap();
+    breaker.record(&rules(), probes[3], Health::Well, at(241));
+    assert!(breaker.rests_until().is_some(), "so does that one");
+    breaker.record(&rules(), late, Health::Well, at(242));
+    assert_eq!(breaker.rests_until(), None);
+}
+
+#[test]
+fn a_silent_end_lets_another_probe_go_only_if_it_was_the_last_one() {
+    let mut breaker = open(0);
+    let [first, second, last] = [30, 60, 90].map(|second| breaker.admit(&rules(), at(second)).unwrap());
+    breaker.record(&rules(), second, Health::Silent, at(91));
+    assert_eq!(breaker.admit(&rules(), at(91)), Err(at(120)), "the last one is still out");
+    breaker.record(&rules(), last, Health::Silent, at(92));
+    assert!(breaker.admit(&rules(), at(92)).is_ok());
+    breaker.record(&rules(), first, UNWELL, at(93));
+    assert_eq!(breaker.rests_until(), Some(at(153)), "the first one still decides");
 }
 
 #[test]
@@ -135,17 +170,24 @@ fn a_wait_as_long_as_a_rest_opens_it_at_once_and_so_does_a_spent_quota() {
 }
 
 #[test]
-fn at_most_one_probe_is_out_no_rest_is_endless_and_calls_pass_in_the_end() {
+fn probes_are_a_rest_apart_no_rest_is_endless_and_calls_pass_in_the_end() {
     let mut rng = Rng::new(23);
     let rules = rules();
     for case in 0..cases(2000) {
         let (mut breaker, mut now, mut out) = (Breaker::default(), Duration::ZERO, Vec::<Pass>::new());
+        // Probes that are out of the present time of probing, and when the last one went.
+        let mut probes: Vec<(Pass, Duration)> = Vec::new();
         for _ in 0..200 {
             now += Duration::from_millis(rng.below(20_000));
             match rng.below(3) {
                 0 => match breaker.admit(&rules, now) {
                     Ok(pass) => {
                         assert!(breaker.rests_until().is_none() == (pass == Pass::Normal), "case {case}");
+                        if pass != Pass::Normal {
+                            let apart = probes.last().is_none_or(|(_, went)| now >= *went + rules.rest);
+                            assert!(apart, "case {case}: {} probes are out", probes.len());
+                            probes.push((pass, now));
+                        }
                         out.push(pass);
                     }
                     Err(until) => {
@@ -165,6 +207,18 @@ fn at_most_one_probe_is_out_no_rest_is_endless_and_calls_pass_in_the_end() {
                     ]);
                     let before = breaker;
                     breaker.record(&rules, pass, health, now);
+                    let known = probes.iter().position(|(probe, _)| *probe == pass);
+                    match (known, health) {
+                        (Some(at), Health::Silent) => {
+                            probes.remove(at);
+                        }
+                        (Some(_), _) => {
+                            assert_ne!(breaker, before, "case {case}: any of them decides");
+                            probes.clear();
+                        }
+                        (None, Health::Out { .. }) => probes.clear(),
+                        (None, _) => {}
+                    }
                     let closed = before.rests_until().is_some() && breaker.rests_until().is_none();
                     assert!(
                         !closed || (health == Health::Well && pass != Pass::Normal),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::with;
-use atlas_router::call::{Answer, Class, Fault, GiveUp, Limits, Reason};
+use atlas_router::call::{Answer, BreakerRules, Class, Fault, GiveUp, Limits, Reason};
 use atlas_router::client::{Format, JsonSchema, Temperature};
 use atlas_router::run::{Charge, End, Kind, PassedOver};
 use atlas_schema::{AttemptOutcome, ErrorCategory, StrategyName};
@@ -110,6 +110,36 @@ async fn a_model_that_keeps_failing_rests_and_the_next_requests_go_elsewhere() {
     assert!(tried.contains(&("a1", End::PassedOver(PassedOver::Resting))), "{tried:?}");
     let third = rig.run().await.unwrap();
     assert_eq!((third.model.as_str(), third.attempts.len()), ("b1", 1), "a resting model is taken last");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_asks_for_no_retry_is_unwell_all_the_same() {
+    for status in [429, 503, 529] {
+        let no_retry = || Turn::fault(Fault::Answered(Answer::new(status).with_should_retry(Some(false))));
+        let rig = Rig::new((0..10).map(|_| no_retry()), (0..5).map(|_| ok()));
+        for _ in 0..5 {
+            assert_eq!(rig.run().await.unwrap().model.as_str(), "b1");
+        }
+        let resting = rig.router.plan(&request()).unwrap().decision.situation.resting;
+        assert_eq!(resting.into_iter().collect::<Vec<_>>(), ["a1".into(), "a2".into()], "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_hangs_until_the_time_of_the_request_is_over_rests_unless_that_was_our_haste() {
+    for (seconds, rests) in [(29, false), (30, true)] {
+        let rig = Rig::new((0..5).map(|_| Turn::hang()), []);
+        let hurried = with(request(), |request| request.timeout = Duration::from_secs(seconds));
+        let rules = with(BreakerRules::default(), |rules| rules.window = Duration::from_mins(10));
+        let router = builder(rig.ledger.clone()).with_client("a", Arc::new(rig.a.clone())).with_breakers(rules);
+        let router = router.build().unwrap();
+        for _ in 0..5 {
+            let error = router.run(&hurried, &CancellationToken::new()).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Deadline);
+        }
+        let resting = router.plan(&request()).unwrap().decision.situation.resting;
+        assert_eq!(resting.contains(&ModelId::new("a1")), rests, "{seconds} s");
+    }
 }
 
 #[tokio::test(start_paused = true)]
