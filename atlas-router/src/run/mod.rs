@@ -15,6 +15,7 @@ mod health;
 mod money;
 mod request;
 mod settling;
+mod time;
 mod trace;
 
 pub use attempt::{CallAttempt, Charge, End, Outcome, PassedOver};
@@ -43,7 +44,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use time::{Early, Job, after};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -106,35 +108,6 @@ struct Detail {
     tokens: u64,
 }
 
-/// The request with its limits in time.
-struct Job<'a> {
-    request: &'a Request,
-    cancel: &'a CancellationToken,
-    deadline: Instant,
-}
-
-/// Why waiting ended early.
-enum Early {
-    Cancelled,
-    Deadline,
-}
-
-/// Waits for something unless it is cancelled or too late first. What is there already is taken.
-async fn unless<T>(job: &Job<'_>, until: Instant, future: impl Future<Output = T>) -> Result<T, Early> {
-    tokio::select! {
-        biased;
-        value = future => Ok(value),
-        () = job.cancel.cancelled() => Err(Early::Cancelled),
-        () = sleep_until(until) => Err(Early::Deadline),
-    }
-}
-
-/// The moment after so long. What lies beyond the clock's range is a year away, which no call lasts.
-fn after(time: Duration) -> Instant {
-    const YEAR: Duration = Duration::from_hours(24 * 365);
-    Instant::now() + time.min(YEAR)
-}
-
 /// What became of one step of a plan.
 enum Tried {
     Answered(Reply),
@@ -184,7 +157,8 @@ impl Router {
 
     /// Answers a request, or says what was tried.
     ///
-    /// Cancelling ends waits and the call at once. Dropping the future does so too; see the crate's README for what becomes of
+    /// Cancelling and the time limit end waits and the call at once, those for the ledger included; only the settlement of a call
+    /// that has ended is not cut short (see [`Request::timeout`]). Dropping the future does so too; see the crate's README for what becomes of
     /// the money.
     ///
     /// # Errors
@@ -279,10 +253,7 @@ impl Inner {
             Early::Cancelled => Tried::Stopped(Kind::Cancelled, None),
             Early::Deadline => Tried::Stopped(Kind::Deadline, None),
         };
-        if job.cancel.is_cancelled() {
-            return Tried::Stopped(Kind::Cancelled, None);
-        }
-        if let Err(why) = unless(job, job.deadline, tokio::time::sleep(wait)).await {
+        if let Err(why) = job.unless(job.deadline, tokio::time::sleep(wait)).await {
             return early(why);
         }
         let mut pass_over = |why: PassedOver, event: Event| {
@@ -296,7 +267,7 @@ impl Inner {
             Err(until) => return pass_over(PassedOver::Resting, Event::Resting { until }),
         };
         let entered = match self.gates.get(&target.provider) {
-            Some(gate) => unless(job, job.deadline, gate.enter(detail.tokens)).await,
+            Some(gate) => job.unless(job.deadline, gate.enter(detail.tokens)).await,
             None => Ok(Ok(None)),
         };
         let _permit = match entered {
@@ -311,25 +282,31 @@ impl Inner {
             return Tried::Next(Event::Barred);
         };
         let hold = HoldId::from_bytes(self.random.id());
-        let until = job.deadline.min(after(job.request.call_timeout));
-        let mut money = match Money::reserve(self.purse.clone(), reserve(job.request, target, hold)).await {
-            Ok(money) => money,
-            Err(error) if error.kind() == ledger::Kind::Exceeded => {
+        let reserved = Money::reserve(self.purse.clone(), reserve(job.request, target, hold));
+        let mut money = match job.unless(job.deadline, reserved).await {
+            Ok(Ok(money)) => money,
+            Ok(Err(error)) if error.kind() == ledger::Kind::Exceeded => {
                 return pass_over(PassedOver::Budget, Event::Barred);
             }
-            Err(error) => return Tried::Stopped(Kind::Ledger, Some(error)),
+            Ok(Err(error)) => return Tried::Stopped(Kind::Ledger, Some(error)),
+            Err(why) => return early(why),
         };
-        if job.cancel.is_cancelled() {
-            return Tried::Stopped(Kind::Cancelled, None);
+        match job.unless(job.deadline, money.send()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Tried::Stopped(Kind::Ledger, Some(error)),
+            Err(why) => return early(why),
         }
-        if let Err(error) = money.send().await {
-            return Tried::Stopped(Kind::Ledger, Some(error));
+        // A slow ledger takes from the time of the request, not from that of the call.
+        let until = job.deadline.min(after(job.request.call_timeout));
+        if let Err(why) = job.check(until) {
+            money.take_back();
+            return early(why);
         }
         (attempt.hold, attempt.waited) = (Some(hold), began.elapsed());
         let sent = Instant::now();
         let call = job.request.call(model, hold);
         let span = trace::call(job.request, &attempt, hold);
-        let answer = unless(job, until, client.complete(&call)).instrument(span.clone()).await;
+        let answer = job.race(until, client.complete(&call)).instrument(span.clone()).await;
         attempt.took = sent.elapsed();
         let tried = match answer {
             Ok(Ok(reply)) => {
@@ -352,6 +329,7 @@ impl Inner {
                 attempt.end = match why {
                     Early::Cancelled => End::Cancelled,
                     Early::Deadline => {
+                        passing.cut_off(attempt.took);
                         let fault = Fault::Timeout;
                         End::Failed { verdict: classify(&fault), fault, retry_after: None }
                     }

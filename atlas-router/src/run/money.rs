@@ -109,6 +109,11 @@ impl Money {
         Ok(())
     }
 
+    /// It was marked as sent and nothing left after all: it is given back when this is dropped, which is now.
+    pub(super) fn take_back(mut self) {
+        self.state = State::Unsent;
+    }
+
     /// Settles it. If that fails, one more try is made when this is dropped.
     pub(super) async fn settle(mut self, cost: Usd) -> Result<(), LedgerError> {
         self.state = State::Known(cost);

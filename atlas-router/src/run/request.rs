@@ -39,9 +39,10 @@ pub struct Request {
     pub correlation_id: Option<CorrelationId>,
     /// What all attempts together may cost. Default: what the budgets allow.
     pub max_spend: Option<Usd>,
-    /// Most time for all attempts and waits. Default 5 minutes.
+    /// Most time for all attempts and waits. Default 5 minutes. The settlement of a call that has ended is not cut short: a ledger
+    /// that does not answer can add some 40 seconds to it.
     pub timeout: Duration,
-    /// Most time for one call. Default 2 minutes.
+    /// Most time for one call, from when it is sent. Default 2 minutes.
     pub call_timeout: Duration,
 }
 

@@ -142,6 +142,53 @@ async fn nothing_leaves_without_the_ledger() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_ledger_takes_nothing_from_the_time_of_a_call() {
+    let ledger = Fated::new([(Op::Send, Fate::Slow(Duration::from_secs(2)))]);
+    let rig = Rig::with(Arc::new(ledger), [ok().after(Duration::from_millis(500))], [], |builder| builder);
+    let quick = with(request(), |request| request.call_timeout = Duration::from_secs(1));
+    let outcome = rig.router.run(&quick, &CancellationToken::new()).await.unwrap();
+    assert_eq!((outcome.attempts.len(), outcome.spent()), (1, cost()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_does_not_answer_is_waited_for_no_longer_than_the_request_may_take() {
+    let slow = Fate::Slow(Duration::from_secs(5));
+    for fate in [(Op::Reserve, Fate::Never), (Op::Reserve, slow), (Op::Send, Fate::Never), (Op::Send, slow)] {
+        for (kind, seconds) in [(Kind::Deadline, 3), (Kind::Cancelled, 1)] {
+            let rig = Rig::with(Arc::new(Fated::new([fate])), [ok()], [], |builder| builder);
+            let hurried = with(request(), |request| request.timeout = Duration::from_secs(3));
+            let (cancel, began) = (CancellationToken::new(), Instant::now());
+            let run = rig.router.run(&hurried, &cancel).await_with(async {
+                if kind == Kind::Cancelled {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    cancel.cancel();
+                }
+            });
+            let error = run.await.unwrap_err();
+            assert_eq!((error.kind(), began.elapsed()), (kind, Duration::from_secs(seconds)), "{fate:?}");
+            settle_down().await;
+            assert_eq!((rig.called().len(), rig.money().await), (0, (Usd::ZERO, Usd::ZERO)), "{fate:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_time_is_over_once_its_hold_is_marked_never_leaves_and_costs_nothing() {
+    let just = [(Op::Send, Fate::Slow(Duration::from_secs(3)))];
+    for (fates, timeout, call_timeout) in [(&just[..], 3, 2), (&[], 3, 0)] {
+        let rig = Rig::with(Arc::new(Fated::new(fates.iter().copied())), [ok()], [], |builder| builder);
+        let hurried = with(request(), |request| {
+            request.timeout = Duration::from_secs(timeout);
+            request.call_timeout = Duration::from_secs(call_timeout);
+        });
+        let error = rig.router.run(&hurried, &CancellationToken::new()).await.unwrap_err();
+        assert_eq!((error.kind(), error.spent()), (Kind::Deadline, Usd::ZERO));
+        settle_down().await;
+        assert_eq!((rig.called().len(), rig.money().await), (0, (Usd::ZERO, Usd::ZERO)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_settlement_whose_answer_is_lost_is_repeated_and_counted_once() {
     for fate in [Fate::Lost, Fate::Late, Fate::Never] {
         let ledger = Fated::new([(Op::Settle, fate), (Op::Settle, fate)]);
