@@ -264,7 +264,7 @@ fn answered(answer: &Answer) -> Verdict {
         |name: &super::ErrorCode| NAMES.iter().find(|(known, _)| *known == name.as_str()).map(|(_, reason)| *reason);
     let reason = (answer.code.as_ref().and_then(named))
         .or_else(|| answer.kind.as_ref().and_then(named))
-        .unwrap_or_else(|| of_status(answer.status));
+        .unwrap_or_else(|| of_status(answer.meant.unwrap_or(answer.status)));
     // The provider knows better whether its own fault may pass, but no header makes a spent quota or a wrong key worth a try.
     let class = match (reason.class(), answer.should_retry) {
         (Class::Retry, Some(false)) => Class::NextModel,
@@ -272,7 +272,7 @@ fn answered(answer: &Answer) -> Verdict {
         (class, _) => class,
     };
     // A refusal costs nothing. What is before the provider may have given up on work that was done, and an error within a
-    // success may come after some of it.
+    // success may come after some of it, whatever status it says it means.
     let billed = match answer.status {
         200..300 | 408 | 502 | 504 | 520..=524 => Billed::Unknown,
         _ => Billed::Nothing,

@@ -38,6 +38,8 @@ impl fmt::Display for ErrorCode {
 pub struct Answer {
     /// The HTTP status. 200 for an error that came in the body of a success.
     pub status: u16,
+    /// The status that such a body says it means instead: that tells why, and `status` whether work was done.
+    pub meant: Option<u16>,
     /// The error's `code`.
     pub code: Option<ErrorCode>,
     /// The error's `type`.
@@ -49,7 +51,14 @@ pub struct Answer {
 impl Answer {
     /// A bare status.
     pub const fn new(status: u16) -> Self {
-        Self { status, code: None, kind: None, should_retry: None }
+        Self { status, meant: None, code: None, kind: None, should_retry: None }
+    }
+
+    /// With the status that the body of a success says it means.
+    #[must_use]
+    pub const fn with_meant(mut self, status: Option<u16>) -> Self {
+        self.meant = status;
+        self
     }
 
     /// With the error's `code`, if it reads like one.
@@ -110,8 +119,11 @@ impl fmt::Display for Fault {
             Self::TooLarge => f.write_str("the answer is larger than allowed"),
             Self::Garbled => f.write_str("the answer can't be understood"),
             Self::Cancelled => f.write_str("it was cancelled"),
-            Self::Answered(Answer { status, code, kind, .. }) => {
+            Self::Answered(Answer { status, meant, code, kind, .. }) => {
                 write!(f, "the provider answered with status {status}")?;
+                if let Some(meant) = meant {
+                    write!(f, ", meaning {meant}")?;
+                }
                 match code.as_ref().or(kind.as_ref()) {
                     Some(name) => write!(f, " and {name}"),
                     None => Ok(()),

@@ -41,7 +41,7 @@ impl LlmClient for AnthropicClient {
             (HeaderName::from_static("x-api-key"), self.key.clone()),
             (HeaderName::from_static("anthropic-version"), VERSION),
         ];
-        decode(self.transport.post(&headers, &body).await?)
+        decode(self.transport.post(&headers, &body, usage).await?)
     }
 }
 

@@ -52,7 +52,7 @@ impl LlmClient for OpenAiClient {
         if let Some(key) = call.idempotency_key.as_deref().and_then(|key| HeaderValue::from_str(key).ok()) {
             headers.push((HeaderName::from_static("idempotency-key"), key));
         }
-        decode(self.transport.post(&headers, &body).await?)
+        decode(self.transport.post(&headers, &body, usage).await?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::call::{Answer, ErrorCode, Fault, retry_after};
 use crate::client::ClientError;
+use crate::cost::TokenUsage;
 use async_trait::async_trait;
 use atlas_config::Secret;
 use atlas_config::egress::{Denied, EgressPolicy};
@@ -204,11 +205,12 @@ impl Transport {
         Ok(Self { client, policy, url, max_bytes: options.max_bytes })
     }
 
-    /// Sends a body once and reads the answer.
+    /// Sends a body once and reads the answer. `usage` reads what an answer bills, which an error within a success may do, too.
     pub(super) async fn post(
         &self,
         headers: &[(HeaderName, HeaderValue)],
         body: &Value,
+        usage: fn(&Value) -> Option<TokenUsage>,
     ) -> Result<Answered, ClientError> {
         self.policy.check_url(&self.url).map_err(refused)?;
         let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
@@ -232,7 +234,7 @@ impl Transport {
         let body: Value =
             serde_json::from_slice(&bytes).map_err(|error| garbled(&error).with_request_id(id.clone()))?;
         if body.get("error").is_some_and(|error| !error.is_null()) {
-            return Err(says_no(status, &headers, &body).with_request_id(id));
+            return Err(says_no(status, &headers, &body).with_usage(usage(&body)).with_request_id(id));
         }
         Ok(Answered { headers, body })
     }
@@ -268,19 +270,17 @@ pub(super) fn named(text: Option<&str>) -> Option<String> {
 fn says_no(status: u16, headers: &HeaderMap, body: &Value) -> ClientError {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let error = body.get("error").unwrap_or(&Value::Null);
-    // Some servers put the status they mean into the body of a success, as a number.
+    // Some servers put the status they mean into the body of a success, as a number. The real one stays: work may have been done.
     let meant = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-    let status = match meant {
-        Some(meant @ 400..=599) if (200..300).contains(&status) => meant,
-        _ => status,
-    };
+    let meant = meant.filter(|meant| (400..=599).contains(meant) && (200..300).contains(&status));
     let should_retry = match text("x-should-retry") {
         Some("true") => Some(true),
         Some("false") => Some(false),
         _ => None,
     };
     let name = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
-    let answer = Answer::new(status).with_code(name("code")).with_kind(name("type")).with_should_retry(should_retry);
+    let answer = Answer::new(status).with_meant(meant).with_code(name("code")).with_kind(name("type"));
+    let answer = answer.with_should_retry(should_retry);
     let now = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MIN);
     ClientError::new(Fault::Answered(answer)).with_retry_after(retry_after(text, now))
 }

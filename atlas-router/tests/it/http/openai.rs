@@ -1,7 +1,7 @@
 //! Chat Completions.
 
 use super::*;
-use atlas_router::call::{Fault, Reason, classify};
+use atlas_router::call::{Billed, Fault, Reason, classify};
 use atlas_router::catalogue::Effort;
 use atlas_router::client::{Finish, LlmClient as _, Reply};
 use atlas_router::cost::{CacheTime, ServiceTier, TokenUsage};
@@ -127,10 +127,26 @@ async fn errors_of_providers_are_read_by_code_type_and_header() {
         let server = Server::saying(status, headers, body).await;
         let error = openai(&server, Dialect::OpenAi).complete(&call()).await.unwrap_err();
         assert_eq!(classify(error.fault()).reason, reason, "{status} {body}");
+        let billed = if status == 200 { Billed::Unknown } else { Billed::Nothing };
+        assert_eq!(classify(error.fault()).billed, billed, "{status} {body}");
         assert_eq!(error.retry_after(), wait.map(Duration::from_millis), "{status} {body}");
         assert_eq!(server.asked().len(), 1, "no retries inside");
         assert!(!format!("{error:?} {error}").contains("Ada"));
     }
+}
+
+#[tokio::test]
+async fn an_error_within_a_success_is_paid_by_its_usage() {
+    let usage = r#""usage":{"prompt_tokens":20,"completion_tokens":5}"#;
+    let server = Server::saying(200, "", &format!(r#"{{"error":{{"code":429,"message":"Ada"}},{usage}}}"#)).await;
+    let error = openai(&server, Dialect::OpenAi).complete(&call()).await.unwrap_err();
+    assert_eq!(error.usage(), Some(TokenUsage { input: 20, output: 5, ..TokenUsage::default() }));
+    assert!(error.to_string().contains("status 200, meaning 429"), "{error}");
+    let usage = r#""usage":{"input_tokens":20,"output_tokens":5}"#;
+    let server = Server::saying(200, "", &format!(r#"{{"error":{{"type":"api_error"}},{usage}}}"#)).await;
+    let error = anthropic(&server).complete(&call()).await.unwrap_err();
+    assert_eq!(error.usage(), Some(TokenUsage { input: 20, output: 5, ..TokenUsage::default() }));
+    assert_eq!(classify(error.fault()).billed, Billed::Unknown);
 }
 
 #[derive(Debug)]
