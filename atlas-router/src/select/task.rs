@@ -5,9 +5,10 @@ use crate::cost::Billing;
 use atlas_schema::{ExtractionRequest, ExtractionType, Stage, Usd};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::fmt;
 
-/// What a completion is wanted for.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// What a completion is wanted for. `Debug` shows the sizes of its words and its address, never their text.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Task {
@@ -31,6 +32,36 @@ pub struct Task {
     pub wanted: Option<String>,
     /// The most that one call may cost.
     pub max_cost: Option<Usd>,
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Every field by its name, so that a new one is not shown, nor left out, unasked.
+        let Self {
+            instructions,
+            url,
+            kind,
+            max_pages,
+            max_depth,
+            estimated_volume,
+            requires_reasoning,
+            structured,
+            wanted,
+            max_cost,
+        } = self;
+        f.debug_struct("Task")
+            .field("instructions", &format_args!("{} bytes", instructions.len()))
+            .field("url", &format_args!("{} bytes", url.as_ref().map_or(0, String::len)))
+            .field("kind", kind)
+            .field("max_pages", max_pages)
+            .field("max_depth", max_depth)
+            .field("estimated_volume", estimated_volume)
+            .field("requires_reasoning", requires_reasoning)
+            .field("structured", structured)
+            .field("wanted", wanted)
+            .field("max_cost", max_cost)
+            .finish()
+    }
 }
 
 impl Task {

@@ -183,10 +183,18 @@ async fn prompts_and_replies_are_in_no_debug_output_and_no_error() {
     let rig = Rig::new([Turn::text(secret, 8, 5), Turn::status(400)], []);
     let mut request = request();
     request.messages = vec![Message::system(secret), Message::user(secret)];
+    request.task.instructions = secret.into();
+    request.task.url = Some("https://example.org/patients?name=Ada".into());
+    let planned = rig.router.plan(&request).unwrap();
     let outcome = rig.router.run(&request, &CancellationToken::new()).await.unwrap();
     let error = rig.router.run(&request, &CancellationToken::new()).await.unwrap_err();
-    let shown = format!("{request:?} {outcome:?} {error:?} {error} {:?} {:?}", rig.router, rig.a);
-    assert!(!shown.contains("Ada"), "{shown}");
+    let barred = with(request.clone(), |request| request.task.max_cost = Some(Usd::ZERO));
+    let barred = rig.router.run(&barred, &CancellationToken::new()).await.unwrap_err();
+    let shown = format!(
+        "{request:?} {planned:?} {outcome:?} {error:?} {error} {barred:?} {barred} {:?} {:?}",
+        rig.router, rig.a
+    );
+    assert!(!shown.contains("Ada") && shown.contains("25 bytes"), "{shown}");
     assert_eq!(rig.a.calls()[0].messages[0].text, secret);
 }
 
