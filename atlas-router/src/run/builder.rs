@@ -137,7 +137,9 @@ impl RouterBuilder {
         self
     }
 
-    /// Who is told when a budget passes 80 and 95 percent. It is called where a hold or a settlement is, and must not block.
+    /// Who is told when a budget passes 80 and 95 percent: of each at most once, since the alert of a call that is dropped while the
+    /// ledger answers is lost. What must not be missed is read from [`balance`](crate::ledger::BudgetLedger::balance). It is called
+    /// where a hold or a settlement is, and must not block.
     #[must_use]
     pub fn with_alerts(mut self, sink: impl Fn(atlas_schema::Alert) + Send + Sync + 'static) -> Self {
         self.purse.alerts = Some(Arc::new(sink));

@@ -49,7 +49,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// Takes alerts of budgets, each once.
+/// Takes alerts of budgets, each at most once.
 type Alerts = Arc<dyn Fn(atlas_schema::Alert) + Send + Sync>;
 
 /// Answers requests through models, within budgets. Clones share everything.

@@ -16,9 +16,13 @@ use tokio::time::{sleep, timeout};
 
 /// Most time for one answer of the ledger.
 const ANSWER: Duration = Duration::from_secs(10);
-/// A settlement is tried so often, with waits that double from the first.
-const SETTLE_TRIES: u32 = 4;
+/// The waits between tries double from the first.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// While a caller waits, a settlement is tried so often: over 40 s at most.
+const TRIES: u32 = 4;
+/// In a task of its own what is left to do is tried so often: over a minute and a half at least, which is longer than a ledger waits
+/// for others that hold it (30 s in our own).
+const PATIENT_TRIES: u32 = 12;
 
 /// What is needed to keep accounts.
 #[derive(Clone)]
@@ -52,6 +56,22 @@ async fn answer<T>(
     }
 }
 
+/// Asks so often until there is an answer.
+async fn again<T, F: Future<Output = Result<T, LedgerError>>>(
+    tries: u32,
+    mut ask: impl FnMut() -> F,
+) -> Result<T, LedgerError> {
+    let mut wait = FIRST_WAIT;
+    for _ in 1..tries {
+        match ask().await {
+            Err(error) if error.is_retryable() => sleep(wait).await,
+            other => return other,
+        }
+        wait *= 2;
+    }
+    ask().await
+}
+
 impl Purse {
     fn raise(&self, alerts: Vec<atlas_schema::Alert>) {
         if let Some(sink) = &self.alerts {
@@ -61,23 +81,16 @@ impl Purse {
         }
     }
 
-    async fn settle(&self, hold: HoldId, cost: Usd) -> Result<(), LedgerError> {
-        let mut wait = FIRST_WAIT;
-        for _ in 1..SETTLE_TRIES {
-            match answer("settle", self.ledger.settle(hold, cost, self.clock.now())).await {
-                Err(error) if error.is_retryable() => sleep(wait).await,
-                other => return other.map(|alerts| self.raise(alerts)),
-            }
-            wait *= 2;
-        }
-        let last = answer("settle", self.ledger.settle(hold, cost, self.clock.now())).await;
-        last.map(|alerts| self.raise(alerts))
+    async fn settle(&self, hold: HoldId, cost: Usd, tries: u32) -> Result<(), LedgerError> {
+        let settle = || answer("settle", self.ledger.settle(hold, cost, self.clock.now()));
+        again(tries, settle).await.map(|alerts| self.raise(alerts))
     }
 
     /// Gives back a hold whose request never left. It may be marked as sent all the same, or not be there at all.
     async fn give_back(&self, hold: HoldId) -> Result<(), LedgerError> {
-        match answer("release", self.ledger.release(hold, self.clock.now())).await {
-            Err(error) if error.kind() == Kind::NotHeld => self.settle(hold, Usd::ZERO).await,
+        let release = || answer("release", self.ledger.release(hold, self.clock.now()));
+        match again(PATIENT_TRIES, release).await {
+            Err(error) if error.kind() == Kind::NotHeld => self.settle(hold, Usd::ZERO, PATIENT_TRIES).await,
             Err(error) if error.kind() == Kind::NotFound => Ok(()),
             other => other,
         }
@@ -114,10 +127,10 @@ impl Money {
         self.state = State::Unsent;
     }
 
-    /// Settles it. If that fails, one more try is made when this is dropped.
+    /// Settles it. If that fails, it is tried again, and longer, when this is dropped.
     pub(super) async fn settle(mut self, cost: Usd) -> Result<(), LedgerError> {
         self.state = State::Known(cost);
-        self.purse.settle(self.hold, cost).await?;
+        self.purse.settle(self.hold, cost, TRIES).await?;
         self.state = State::Closed;
         Ok(())
     }
@@ -128,7 +141,7 @@ impl Drop for Money {
         let (purse, hold, state) = (self.purse.clone(), self.hold, self.state);
         let finish = async move {
             let ended = match state {
-                State::Known(cost) => purse.settle(hold, cost).await,
+                State::Known(cost) => purse.settle(hold, cost, PATIENT_TRIES).await,
                 State::Unsent => purse.give_back(hold).await,
                 State::Sent | State::Closed => Ok(()),
             };

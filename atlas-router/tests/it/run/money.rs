@@ -112,6 +112,18 @@ async fn a_dropped_future_gives_back_what_did_not_leave() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_did_not_leave_is_given_back_though_the_ledger_is_busy_for_its_whole_patience() {
+    // The waits between ten tries last 51 s: longer than an SQLite file waits for others.
+    for op in [Op::Release, Op::Settle] {
+        let fates = [(Op::Send, Fate::Late)].into_iter().chain(std::iter::repeat_n((op, Fate::Lost), 10));
+        let rig = Rig::with(Arc::new(Fated::new(fates)), [ok()], [], |builder| builder);
+        rig.run().await.unwrap_err();
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        assert_eq!((rig.called().len(), rig.money().await), (0, (Usd::ZERO, Usd::ZERO)), "{op:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_future_keeps_counted_what_left() {
     assert_eq!(dropped(&[], Turn::hang()).await, ((BOUND, Usd::ZERO), 1));
 }
