@@ -82,7 +82,7 @@ pub enum Charge {
     Nothing,
     /// That much, and the ledger knows.
     Settled(Usd),
-    /// Up to that much: the hold stays counted at its bound, and is listed by
+    /// Up to that much, or the provider bills more than a call can use: the hold stays counted at its bound, and is listed by
     /// [`unreconciled`](crate::ledger::BudgetLedger::unreconciled) once it has expired.
     Open(Usd),
 }
@@ -98,10 +98,19 @@ impl Charge {
 }
 
 impl CallAttempt {
+    /// Whether it cost more than was held for it: what the provider billed was within what a call can use, and dearer than its row
+    /// of the catalogue and the count of its prompt said.
+    pub fn is_over_bound(&self) -> bool {
+        matches!(self.charge, Charge::Settled(cost) if cost > self.bound)
+    }
+
     /// The attempt as a record carries it.
     pub fn to_record(&self, strategy: StrategyName) -> Attempt {
         let (outcome, category, reason) = match &self.end {
-            End::Answered => (AttemptOutcome::Used, None, None),
+            End::Answered => {
+                let dear = self.is_over_bound().then(|| format!("it cost more than its bound of ${}", self.bound));
+                (AttemptOutcome::Used, None, dear)
+            }
             End::Failed { fault, verdict, .. } => {
                 let reason = format!("{fault}: {}", verdict.reason);
                 (AttemptOutcome::Failed, Some(verdict.reason.category()), Some(reason))

@@ -312,7 +312,7 @@ impl Inner {
             Ok(Ok(reply)) => {
                 passing.answered();
                 // A provider that says nothing of usage is paid what was held: nobody can tell it later.
-                let cost = reply.usage.map_or(target.bound, |usage| {
+                let cost = reply.usage.map_or(Some(target.bound), |usage| {
                     price(model, &detail.billing, usage, reply.service_tier.as_deref(), target.bound)
                 });
                 attempt.usage = reply.usage;

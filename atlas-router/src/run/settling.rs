@@ -23,13 +23,32 @@ pub(super) fn reserve(request: &Request, target: &Target, hold: HoldId) -> Reser
     reserve
 }
 
-/// The cost of usage; the bound if the row has no price for it, which planning has ruled out.
-pub(super) fn price(model: &Model, billing: &Billing, usage: TokenUsage, tier: Option<&str>, bound: Usd) -> Usd {
-    settle(model, billing, &usage, tier).map_or(bound, |settled| settled.cost)
+/// The cost of usage; the bound if the row has no price for it, which planning has ruled out. `None` if no call can have used that
+/// much: then nobody can tell what it cost, and a number out of the air must not use up every budget.
+pub(super) fn price(
+    model: &Model,
+    billing: &Billing,
+    usage: TokenUsage,
+    tier: Option<&str>,
+    bound: Usd,
+) -> Option<Usd> {
+    let (prompt, completion) = (usage.prompt(), usage.completion());
+    let replies = billing.output_cap.saturating_mul(u64::from(billing.replies));
+    let searches = u64::from(billing.web_searches);
+    if prompt > model.max_input || completion > replies || usage.web_searches > searches {
+        tracing::warn!(model = %model.id, prompt, completion, "the provider bills more than the call can have used");
+        return None;
+    }
+    Some(settle(model, billing, &usage, tier).map_or(bound, |settled| settled.cost))
 }
 
-/// Settles, and says how it stands in the ledger if that failed.
-pub(super) async fn charge(money: Money, cost: Usd, bound: Usd) -> Charge {
+/// Settles with the cost, if it is known, and says how it stands in the ledger.
+pub(super) async fn charge(money: Money, cost: Option<Usd>, bound: Usd) -> Charge {
+    // The guard leaves a sent hold as it is.
+    let Some(cost) = cost else { return Charge::Open(bound) };
+    if cost > bound {
+        tracing::warn!(%cost, %bound, "a call cost more than its bound: check its row of the catalogue and the token counter");
+    }
     match money.settle(cost).await {
         Ok(()) => Charge::Settled(cost),
         Err(error) => {
@@ -56,7 +75,7 @@ pub(super) async fn failed(
             let cost = price(model, &detail.billing, usage, None, attempt.bound);
             charge(money, cost, attempt.bound).await
         }
-        (None, Billed::Nothing) => match charge(money, Usd::ZERO, attempt.bound).await {
+        (None, Billed::Nothing) => match charge(money, Some(Usd::ZERO), attempt.bound).await {
             Charge::Settled(_) => Charge::Nothing,
             open => open,
         },

@@ -235,6 +235,37 @@ async fn usage_decides_the_cost_of_failures_too_and_silence_costs_the_bound() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn usage_that_no_call_can_have_stays_open_at_the_bound_and_uses_up_no_budget() {
+    let searched = TokenUsage { input: 8, output: 5, web_searches: 1, ..TokenUsage::default() };
+    let of = |input, output| TokenUsage { input, output, ..TokenUsage::default() };
+    for usage in [of(8, 101), of(1001, 5), of(u64::MAX, u64::MAX), searched] {
+        for turn in [Turn::reply(Reply::new("hello", Some(usage))), Turn::status(400).billing(usage)] {
+            let rig = Rig::new([turn], []);
+            let attempts = match rig.run().await {
+                Ok(outcome) => outcome.attempts,
+                Err(error) => error.attempts().to_vec(),
+            };
+            assert_eq!((attempts[0].charge, attempts[0].usage), (Charge::Open(BOUND), Some(usage)));
+            assert_eq!(rig.money().await, (BOUND, Usd::ZERO));
+            let listed = rig.ledger.unreconciled(now().saturating_add(Duration::from_mins(3)), 10).await.unwrap();
+            assert_eq!(listed.len(), 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cost_over_its_bound_is_counted_in_full_and_marked() {
+    let dear = Rig::new([Turn::text("hello", 1000, 100), ok()], []);
+    let outcome = dear.run().await.unwrap();
+    let cost = Usd::from_nanos(2000);
+    assert_eq!((outcome.attempts[0].charge, outcome.attempts[0].is_over_bound()), (Charge::Settled(cost), true));
+    let record = outcome.attempts[0].to_record(atlas_schema::StrategyName::direct());
+    assert_eq!(record.reason.as_deref(), Some("it cost more than its bound of $0.000001008"));
+    assert_eq!(dear.money().await, (Usd::ZERO, cost));
+    assert!(!dear.run().await.unwrap().attempts[0].is_over_bound());
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_try_is_begun_that_could_pass_what_the_request_may_spend() {
     let rig = Rig::new([Turn::fault(Fault::Broken), Turn::fault(Fault::Broken), ok()], [ok()]);
     let thrifty = with(request(), |request| request.max_spend = Some(Usd::from_nanos(2 * BOUND.as_nanos() + 1007)));
