@@ -132,7 +132,8 @@ impl Router {
         let refused = |error: SelectError| RunError::new(Kind::NoModel, Vec::new()).with_source(error);
         let decision = select(&inner.catalogue, &*inner.policy, &task, &situation).map_err(refused)?;
         let schema = match &request.format {
-            crate::client::Format::JsonSchema(schema) => Some(schema.schema().to_string()),
+            // Both are put before the model.
+            crate::client::Format::JsonSchema(schema) => Some(format!("{}\n{}", schema.name(), schema.schema())),
             _ => None,
         };
         let mut counted = Counted::new(&*inner.counter, &request.messages, schema.as_deref());

@@ -99,7 +99,7 @@ pub(super) struct Counted<'a> {
 }
 
 impl<'a> Counted<'a> {
-    /// `schema` is the reply's schema as text, which is part of the prompt.
+    /// `schema` is the reply's schema with its name as text, which is part of the prompt.
     pub(super) fn new(counter: &'a dyn TokenCounter, messages: &'a [Message], schema: Option<&'a str>) -> Self {
         let messages = messages.iter().map(|message| Part::Message { name: None, text: &message.text });
         let parts = messages.chain(schema.map(Part::Definition)).collect();

@@ -153,9 +153,14 @@ async fn a_model_gets_nothing_that_its_row_does_not_allow() {
     assert_eq!(calls[0].temperature, Some(Temperature::ZERO));
     assert_eq!((calls[1].model.as_str(), calls[1].temperature), ("a2", None), "a2 reasons unless told not to");
     assert_eq!(calls[1].format, request.format);
-    // The schema, of 17 bytes, is part of the prompt, so it is part of what is held.
-    let bound = rig.router.plan(&request).unwrap().targets[0].bound;
-    assert_eq!(bound, BOUND.saturating_add(Usd::from_nanos(16 + 17)));
+    // The schema, of 17 bytes, and its name are part of the prompt, so they are part of what is held.
+    let bound = |name: &str| {
+        let format = JsonSchema::loose(name, serde_json::json!({"type": "object"})).unwrap();
+        let request = with(request.clone(), |request| request.format = Format::JsonSchema(format));
+        rig.router.plan(&request).unwrap().targets[0].bound
+    };
+    assert_eq!(bound("s"), BOUND.saturating_add(Usd::from_nanos(16 + 17 + 2)));
+    assert_eq!(bound(&"s".repeat(64)), bound("s").saturating_add(Usd::from_nanos(63)));
 }
 
 #[tokio::test(start_paused = true)]
