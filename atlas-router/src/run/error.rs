@@ -1,7 +1,8 @@
 //! Why a request was not answered.
 
-use super::attempt::{CallAttempt, End, PassedOver, spent};
+use super::attempt::{CallAttempt, End, spent};
 use crate::call::GiveUp;
+use crate::ledger::LedgerError;
 use crate::select::Decision;
 use atlas_schema::{ErrorCategory, Usd};
 use std::fmt;
@@ -15,7 +16,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub enum Kind {
     /// No model may or can be used: see the source, a [`SelectError`](crate::select::SelectError).
     NoModel,
-    /// No budget has room for any of the models: see the source, a [`LedgerError`](crate::ledger::LedgerError).
+    /// Nothing was called, and a budget had no room for a model that might have been: see the source, a [`LedgerError`](crate::ledger::LedgerError).
     Budget,
     /// The ledger failed, so nothing was sent: see the source, a [`LedgerError`](crate::ledger::LedgerError).
     Ledger,
@@ -70,6 +71,13 @@ impl RunError {
         self
     }
 
+    pub(super) fn caused_by(self, ledger: Option<LedgerError>) -> Self {
+        match ledger {
+            Some(error) => self.with_source(error),
+            None => self,
+        }
+    }
+
     pub(super) fn with_decision(mut self, decision: Decision) -> Self {
         self.decision = Some(Box::new(decision));
         self
@@ -116,7 +124,7 @@ impl RunError {
                 None => ErrorCategory::InvalidInput,
             },
             Kind::Ledger => match self.source.as_ref().and_then(|source| source.downcast_ref()) {
-                Some(error) => crate::ledger::LedgerError::category(error),
+                Some(error) => LedgerError::category(error),
                 None => ErrorCategory::Storage,
             },
             Kind::Budget | Kind::Stopped(GiveUp::Spend) => ErrorCategory::Budget,
@@ -134,11 +142,5 @@ impl RunError {
     /// Whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
         self.category().is_retryable()
-    }
-
-    /// Whether models were passed over for want of room in a budget, and nothing else happened.
-    pub(super) fn only_budget(attempts: &[CallAttempt]) -> bool {
-        let budget = |attempt: &CallAttempt| attempt.end == End::PassedOver(PassedOver::Budget);
-        !attempts.is_empty() && attempts.iter().all(budget)
     }
 }

@@ -112,6 +112,8 @@ struct Detail {
 enum Tried {
     Answered(Reply),
     Next(Event),
+    /// A budget has no room for it.
+    Refused(LedgerError),
     Stopped(Kind, Option<LedgerError>),
 }
 
@@ -177,30 +179,33 @@ impl Router {
         let job = Job { request, cancel, deadline };
         let planned = self.plan(request)?;
         let mut limits = inner.limits;
-        limits.max_spend = request.max_spend.or(limits.max_spend);
+        limits.max_spend = request.max_spend.into_iter().chain(limits.max_spend).min();
         limits.deadline = Some(deadline.saturating_duration_since(inner.origin));
         let mut plan = Plan::new(planned.targets.clone(), limits);
-        let (mut trail, mut event) = (Vec::new(), Event::Begin);
+        let (mut trail, mut event, mut refused) = (Vec::new(), Event::Begin, None);
         loop {
             let (at, wait) = match plan.step(event, inner.origin.elapsed(), inner.random.u64()) {
                 Step::Call { at, wait } => (at, wait),
                 Step::Stop(why) => {
-                    let kind = if RunError::only_budget(&trail) { Kind::Budget } else { Kind::Stopped(why) };
-                    return Err(RunError::new(kind, trail).with_decision(planned.decision));
+                    // Nothing was called, and raising the budget is what would change that.
+                    let refused = refused.filter(|_| trail.iter().all(|attempt: &CallAttempt| attempt.hold.is_none()));
+                    let kind = if refused.is_some() { Kind::Budget } else { Kind::Stopped(why) };
+                    return Err(RunError::new(kind, trail).with_decision(planned.decision).caused_by(refused));
                 }
             };
             match inner.attempt(&job, &planned, at, wait, &mut trail).await {
                 Tried::Next(next) => event = next,
+                Tried::Refused(error) => {
+                    // The first is of the model that is wanted most.
+                    refused.get_or_insert(error);
+                    event = Event::Barred;
+                }
                 Tried::Answered(reply) => {
                     let model = planned.targets[at].model.clone();
                     return Ok(Outcome { reply, model, decision: planned.decision, attempts: trail });
                 }
                 Tried::Stopped(kind, source) => {
-                    let error = RunError::new(kind, trail).with_decision(planned.decision);
-                    return Err(match source {
-                        Some(source) => error.with_source(source),
-                        None => error,
-                    });
+                    return Err(RunError::new(kind, trail).with_decision(planned.decision).caused_by(source));
                 }
             }
         }
@@ -257,15 +262,15 @@ impl Inner {
         if let Err(why) = job.unless(job.deadline, tokio::time::sleep(wait)).await {
             return early(why);
         }
-        let mut pass_over = |why: PassedOver, event: Event| {
+        let mut pass_over = |why: PassedOver, next: Tried| {
             attempt.end = End::PassedOver(why);
             attempt.waited = began.elapsed();
             trail.push(attempt.clone());
-            Tried::Next(event)
+            next
         };
         let passing = match self.wards.admit(&target.model, &target.provider) {
             Ok(passing) => passing,
-            Err(until) => return pass_over(PassedOver::Resting, Event::Resting { until }),
+            Err(until) => return pass_over(PassedOver::Resting, Tried::Next(Event::Resting { until })),
         };
         let entered = match self.gates.get(&target.provider) {
             Some(gate) => job.unless(job.deadline, gate.enter(detail.tokens)).await,
@@ -273,7 +278,7 @@ impl Inner {
         };
         let _permit = match entered {
             Ok(Ok(permit)) => permit,
-            Ok(Err(_)) => return pass_over(PassedOver::OverRate, Event::Barred),
+            Ok(Err(_)) => return pass_over(PassedOver::OverRate, Tried::Next(Event::Barred)),
             Err(why) => return early(why),
         };
         let (Some(client), Some(model)) =
@@ -287,7 +292,7 @@ impl Inner {
         let mut money = match job.unless(job.deadline, reserved).await {
             Ok(Ok(money)) => money,
             Ok(Err(error)) if error.kind() == ledger::Kind::Exceeded => {
-                return pass_over(PassedOver::Budget, Event::Barred);
+                return pass_over(PassedOver::Budget, Tried::Refused(error));
             }
             Ok(Err(error)) => return Tried::Stopped(Kind::Ledger, Some(error)),
             Err(why) => return early(why),

@@ -37,7 +37,8 @@ pub struct Request {
     pub strategy: Option<StrategyName>,
     /// The request that causes it.
     pub correlation_id: Option<CorrelationId>,
-    /// What all attempts together may cost. Default: what the budgets allow.
+    /// What all attempts together may cost; the router's own [`Limits`](crate::call::Limits) hold as well. Default: what these and the
+    /// budgets allow.
     pub max_spend: Option<Usd>,
     /// Most time for all attempts and waits. Default 5 minutes. The settlement of a call that has ended is not cut short: a ledger
     /// that does not answer can add some 40 seconds to it.

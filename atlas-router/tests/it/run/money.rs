@@ -3,10 +3,10 @@
 use super::ledgers::{Fate, Fated, Op};
 use super::*;
 use crate::with;
-use atlas_router::call::Fault;
+use atlas_router::call::{Fault, GiveUp, Limits};
 use atlas_router::client::Reply;
-use atlas_router::ledger::HoldState;
-use atlas_router::run::{Charge, End, Kind, PassedOver};
+use atlas_router::ledger::{HoldId, HoldState, LedgerError, Reserve};
+use atlas_router::run::{Charge, End, Kind, PassedOver, Rates};
 use atlas_schema::ErrorCategory;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -281,7 +281,42 @@ async fn a_budget_without_room_stops_everything_before_it_leaves() {
     let error = rig.run().await.unwrap_err();
     assert_eq!((error.kind(), error.category()), (Kind::Budget, ErrorCategory::Budget));
     assert!(error.attempts().iter().all(|attempt| attempt.end == End::PassedOver(PassedOver::Budget)));
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<LedgerError>());
+    assert_eq!(source.and_then(LedgerError::exceeded).unwrap().scope, tenant());
     assert_eq!((rig.called().len(), rig.money().await), (0, (Usd::ZERO, Usd::ZERO)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_without_room_is_told_though_another_model_was_passed_over_for_another_reason() {
+    let rates = |builder: RouterBuilder| builder.with_rates("b", Rates::unlimited().with_tokens_per_minute(1));
+    let rig = Rig::with(Arc::new(MemoryLedger::new(Stage::Dev)), [], [], rates);
+    rig.ledger.limit(vec![(tenant(), Some(Usd::from_nanos(1007)))]).await.unwrap();
+    let error = rig.run().await.unwrap_err();
+    assert_eq!((error.kind(), error.category(), error.attempts().len()), (Kind::Budget, ErrorCategory::Budget, 3));
+    // What was called and failed is the reason where there is one.
+    let rig = Rig::new([Turn::fault(Fault::Broken).billing(TokenUsage::default())], []);
+    rig.ledger.limit(vec![(tenant(), Some(Usd::from_nanos(1008)))]).await.unwrap();
+    let other = Reserve::new(HoldId::from_bytes([1; 16]), vec![tenant()], Usd::from_nanos(1), "m".into());
+    let rival = Arc::clone(&rig.ledger);
+    let request = request();
+    let cancel = CancellationToken::new();
+    let run = rig.router.run(&request, &cancel).await_with(async move {
+        tokio::time::sleep(Duration::from_nanos(1)).await;
+        rival.reserve(other, now()).await.unwrap();
+    });
+    let error = run.await.unwrap_err();
+    assert_eq!((error.kind(), error.category()), (Kind::Stopped(GiveUp::Models), ErrorCategory::Network));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_may_spend_no_more_than_the_router_allows() {
+    let limits = with(Limits::default(), |limits| limits.max_spend = Some(Usd::from_nanos(1007)));
+    let rig = Rig::with(Arc::new(MemoryLedger::new(Stage::Dev)), [ok()], [], |builder| builder.with_limits(limits));
+    for may in [None, Some(Usd::MAX), Some(BOUND)] {
+        let request = with(request(), |request| request.max_spend = may);
+        let error = rig.router.run(&request, &CancellationToken::new()).await.unwrap_err();
+        assert_eq!((error.kind(), rig.called().len()), (Kind::Stopped(GiveUp::Spend), 0), "{may:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
