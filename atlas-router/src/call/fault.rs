@@ -1,15 +1,23 @@
 //! What was seen of a call that failed: facts only, for [`classify`](super::classify()) to judge.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// What a provider called its error, such as `insufficient_quota`.
 ///
 /// Kept only if it reads like a name: at most 64 ASCII letters, digits, `_`, `-` and `.`. So nothing of a prompt or a key that a
-/// hostile answer repeats gets into messages this way.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// hostile answer repeats gets into messages this way. Reading it back holds to the same rule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ErrorCode(String);
+
+impl<'de> Deserialize<'de> for ErrorCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let refused = || D::Error::custom("a name of at most 64 of A-Z a-z 0-9 _ - . that is no key is needed");
+        Self::new(&String::deserialize(deserializer)?).ok_or_else(refused)
+    }
+}
 
 impl ErrorCode {
     /// The name, or `None` if the text does not read like one.

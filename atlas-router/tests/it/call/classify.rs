@@ -109,6 +109,8 @@ fn no_header_makes_a_quota_a_key_or_a_malformed_request_worth_another_try() {
 fn an_error_code_that_does_not_read_like_a_name_is_not_kept() {
     for text in ["", "sk-proj-abc", "Your prompt was: hello", "käse", "line\nbreak", &"a".repeat(65)] {
         assert_eq!(ErrorCode::new(text), None, "{text:?}");
+        let read = serde_json::from_value::<ErrorCode>(text.into()).unwrap_err();
+        assert!(text.is_empty() || !read.to_string().contains(text), "{read}");
     }
     assert_eq!(ErrorCode::new("insufficient_quota").unwrap().as_str(), "insufficient_quota");
     let shown = answer(400, "the secret page said", "invalid_request_error", None).to_string();
