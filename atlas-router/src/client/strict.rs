@@ -18,8 +18,25 @@ const LARGE_ENUM: usize = 250;
 const MOST_ENUM_CHARACTERS: usize = 15_000;
 /// No schema within the limits nests further, whatever its keywords; what does is a circle or hostile.
 const MOST_DEPTH: usize = 64;
-/// Nor has it more parts: references that multiply are followed no further.
+/// Nor has it more parts, nor as many bytes with every place written out: references that multiply are followed no further.
 const MOST_PARTS: usize = 20_000;
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// What a value takes beside its text, about.
+const VALUE_BYTES: usize = 32;
+
+/// Keywords that say nothing about a reply: beside a reference, the one that is closer to the use is kept.
+const HINTS: [&str; 10] = [
+    "$schema",
+    "$id",
+    "$comment",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+];
 
 /// Keywords that no provider can hold a model to.
 const REFUSED: [&str; 14] = [
@@ -79,12 +96,25 @@ struct Rewriting<'a> {
     values: usize,
     characters: usize,
     parts: usize,
+    bytes: usize,
+    /// It was found to be more than is followed, and that was said.
+    is_full: bool,
 }
 
 /// A schema rewritten into the subset.
 pub(super) fn strict(schema: &Value) -> Result<Strict, SchemaError> {
     let (faults, nullable) = (Vec::new(), Vec::new());
-    let mut state = Rewriting { root: schema, faults, nullable, properties: 0, values: 0, characters: 0, parts: 0 };
+    let mut state = Rewriting {
+        root: schema,
+        faults,
+        nullable,
+        properties: 0,
+        values: 0,
+        characters: 0,
+        parts: 0,
+        bytes: 0,
+        is_full: false,
+    };
     if schema.get("type").and_then(Value::as_str) != Some("object") || schema.get("anyOf").is_some() {
         state.fault("", "must be of type object at its root, without anyOf");
     }
@@ -108,6 +138,17 @@ pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(letter)
 }
 
+/// About so many bytes of memory.
+fn size(value: &Value) -> usize {
+    let within = match value {
+        Value::String(text) => text.len(),
+        Value::Array(all) => all.iter().map(size).fold(0, usize::saturating_add),
+        Value::Object(map) => map.iter().fold(0, |sum: usize, (key, one)| sum.saturating_add(key.len() + size(one))),
+        _ => 0,
+    };
+    within.saturating_add(VALUE_BYTES)
+}
+
 fn child(pointer: &str, key: &str) -> String {
     format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
@@ -120,13 +161,20 @@ impl Rewriting<'_> {
         }
     }
 
+    /// Counts what is about to be built, and tells whether it may be.
+    fn has_room(&mut self, parts: usize, bytes: usize, pointer: &str) -> bool {
+        (self.parts, self.bytes) = (self.parts.saturating_add(parts), self.bytes.saturating_add(bytes));
+        let has_room = self.parts <= MOST_PARTS && self.bytes <= MOST_BYTES;
+        if !has_room && !self.is_full {
+            self.is_full = true;
+            self.fault(pointer, "must not multiply by references beside other keywords: at most 20000 parts or 16 MiB");
+        }
+        has_room
+    }
+
     /// A subschema, at a level of objects and arrays and at a depth of keywords.
     fn node(&mut self, schema: &Value, pointer: &str, level: usize, depth: usize) -> Value {
-        self.parts += 1;
-        if self.parts > MOST_PARTS {
-            if self.parts == MOST_PARTS + 1 {
-                self.fault(pointer, "must not multiply by references beside other keywords: 20000 parts are too many");
-            }
+        if !self.has_room(1, pointer.len(), pointer) {
             return Value::Null;
         }
         let Value::Object(map) = schema else {
@@ -190,7 +238,8 @@ impl Rewriting<'_> {
         Value::Object(out)
     }
 
-    /// The schema with what stands beside a reference, or in an `allOf` of one, put into what that names.
+    /// The schema with what stands beside a reference, or in an `allOf` of one, put into what that names. Both hold, so what they
+    /// say differently is a fault.
     fn merged(&mut self, map: &Map<String, Value>, pointer: &str) -> Option<Value> {
         let (target, dropped) = if let (Some(reference), true) = (map.get("$ref"), map.len() > 1) {
             let target =
@@ -204,9 +253,22 @@ impl Rewriting<'_> {
         } else {
             return None;
         };
-        let mut merged = target.as_object()?.clone();
-        // What stands beside it is closer to the use, so it wins.
-        merged.extend(map.iter().filter(|(key, _)| *key != dropped).map(|(key, value)| (key.clone(), value.clone())));
+        let target = target.as_object()?;
+        let bytes = target.iter().fold(0_usize, |sum, (key, value)| sum.saturating_add(key.len() + size(value)));
+        if !self.has_room(0, bytes, pointer) {
+            return None;
+        }
+        let mut merged = target.clone();
+        for (key, value) in map.iter().filter(|(key, _)| *key != dropped) {
+            let is_hint = HINTS.contains(&key.as_str()) || key.starts_with("x-");
+            if !is_hint && target.get(key).is_some_and(|known| known != value) {
+                self.fault(
+                    &child(pointer, key),
+                    "must not differ from what is referred to: write both out in one place",
+                );
+            }
+            merged.insert(key.clone(), value.clone());
+        }
         Some(Value::Object(merged))
     }
 

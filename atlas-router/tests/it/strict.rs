@@ -96,6 +96,34 @@ fn words_beside_a_reference_and_an_all_of_one_are_put_into_what_they_name() {
 }
 
 #[test]
+fn what_stands_beside_a_reference_and_differs_from_it_is_refused_by_its_place() {
+    let with = |property: Value| {
+        let mut schema = object(json!({ "a": property }));
+        schema["$defs"] = json!({
+            "count": { "type": "integer", "minimum": 1, "title": "its", "x-hint": 1 },
+            "row": { "type": "object", "properties": { "x": { "type": "string" } }, "required": ["x"] },
+        });
+        schema
+    };
+    let count = |key: &str, value: Value| with(json!({ "$ref": "#/$defs/count", key: value }));
+    let all = |key: &str, value: Value| with(json!({ "allOf": [{ "type": "integer", "minimum": 1 }], key: value }));
+    for (key, value) in [("minimum", json!(0)), ("minimum", json!(5)), ("type", json!("string"))] {
+        assert_eq!(refused(&count(key, value.clone())), [format!("/properties/a/{key}")]);
+        assert_eq!(refused(&all(key, value)), [format!("/properties/a/{key}")]);
+    }
+    let row = |key: &str, value: Value| with(json!({ "$ref": "#/$defs/row", key: value }));
+    assert_eq!(refused(&row("properties", json!({ "y": { "type": "string" } }))), ["/properties/a/properties"]);
+    assert_eq!(refused(&row("required", json!([]))), ["/properties/a/required"]);
+    // What says the same, says more, or says nothing of a reply is put together.
+    for (key, value) in [("minimum", json!(1)), ("maximum", json!(9)), ("title", json!("mine")), ("x-hint", json!(2))] {
+        let schema = strict(&count(key, value.clone())).unwrap();
+        let got = schema.schema()["properties"]["a"].clone();
+        assert!(key == "x-hint" || got[key] == value, "{got}");
+        assert_eq!(got["minimum"], 1);
+    }
+}
+
+#[test]
 fn what_no_model_can_be_held_to_is_refused_by_its_place() {
     assert_eq!(refused(&json!({ "type": "array", "items": { "type": "string" } })), [""]);
     assert_eq!(refused(&json!(true)), ["", ""]);
@@ -154,6 +182,18 @@ fn circles_and_deep_nests_end() {
     };
     wide["$defs"] = (0..12).map(|at| (format!("d{at}"), many((at + 1) % 12))).collect::<serde_json::Map<_, _>>().into();
     assert!(refused(&wide).len() <= 103);
+    // A large text that is referred to often, and a long name above many.
+    let often = (0..1000).map(|at| (format!("p{at}"), json!({ "$ref": "#/$defs/large", "title": "t" })));
+    let mut large = object(often.collect::<serde_json::Map<_, _>>().into());
+    large["$defs"] = json!({ "large": { "type": "string", "description": "d".repeat(100_000) } });
+    let too_many = |schema: &Value| {
+        let faults = strict(schema).map(|_| ()).unwrap_err();
+        assert!(faults.iter().any(|(_, rule)| rule.contains("16 MiB")), "{faults:?}");
+    };
+    too_many(&large);
+    let many = (0..1000).map(|at| (format!("p{at}"), json!({ "type": "string" })));
+    let many = object(many.collect::<serde_json::Map<_, _>>().into());
+    too_many(&object(json!({ "n".repeat(100_000): many })));
     let deep = (0..200).fold(json!({ "type": "string" }), |inner, _| json!({ "anyOf": [inner] }));
     assert!(!refused(&object(json!({ "a": deep }))).is_empty());
 }
