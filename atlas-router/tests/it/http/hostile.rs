@@ -59,12 +59,14 @@ async fn a_connection_that_breaks_after_the_request_left_may_have_to_be_paid() {
 
 #[tokio::test]
 async fn who_does_not_listen_was_sent_nothing() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
-    drop(listener);
+    // Bound for as long as the test lasts, so that nobody else takes the port and listens there.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}/v1", socket.local_addr().unwrap()).parse().unwrap();
     let options = HttpOptions::new(url, Secret::new(KEY)).with_policy(EgressPolicy::allowing_loopback());
     let error = OpenAiClient::new(options, Dialect::OpenAi).unwrap().complete(&call()).await.unwrap_err();
     assert_eq!((error.fault(), classify(error.fault()).billed), (&Fault::Connect, Billed::Nothing));
+    drop(socket);
 }
 
 #[tokio::test]
@@ -72,8 +74,14 @@ async fn a_silent_server_waits_for_the_caller_and_a_dropped_call_hangs_up() {
     let server = Server::start(Say::ThenSilence(Vec::new())).await;
     let client = openai(&server, Dialect::OpenAi);
     let call = call();
-    let silent = tokio::time::timeout(Duration::from_millis(300), client.complete(&call)).await;
-    assert!(silent.is_err());
+    let mut complete = client.complete(&call);
+    tokio::select! {
+        answer = &mut complete => panic!("{answer:?}"),
+        () = server.until(Silence::Waiting) => {}
+    }
+    assert!(tokio::time::timeout(Duration::ZERO, &mut complete).await.is_err());
+    drop(complete);
+    server.until(Silence::HungUp).await;
     assert_eq!(server.asked().len(), 1);
 }
 

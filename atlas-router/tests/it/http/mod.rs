@@ -10,7 +10,7 @@ use atlas_config::egress::EgressPolicy;
 use atlas_router::client::http::{AnthropicClient, Dialect, HttpOptions, OpenAiClient};
 use atlas_router::client::{Call, Message, Temperature};
 use atlas_router::client::{Format, JsonSchema};
-use server::{Say, Server};
+use server::{Say, Server, Silence};
 
 const KEY: &str = "sk-test-0123456789";
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use url::Url;
 
 /// What the server sends to every request.
@@ -36,6 +37,18 @@ impl Asked {
 pub(super) struct Server {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
+    silent: watch::Receiver<Silence>,
+}
+
+/// How a connection stands to which nothing more is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// There is none yet.
+    NotYet,
+    /// All was said, and the client is on the line.
+    Waiting,
+    /// The client hung up.
+    HungUp,
 }
 
 impl Server {
@@ -43,13 +56,18 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
-        let known = Arc::clone(&asked);
+        let (known, (silence, silent)) = (Arc::clone(&asked), watch::channel(Silence::NotYet));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, say.clone(), Arc::clone(&known)));
+                tokio::spawn(answer(stream, say.clone(), Arc::clone(&known), silence.clone()));
             }
         });
-        Self { address, asked }
+        Self { address, asked, silent }
+    }
+
+    /// Waits until a connection stands so.
+    pub(super) async fn until(&self, silence: Silence) {
+        self.silent.clone().wait_for(|now| *now == silence).await.unwrap();
     }
 
     /// Answers with that status, those header lines and that body.
@@ -72,7 +90,7 @@ pub(super) fn response(status: u16, headers: &str, body: &[u8]) -> Say {
     Say::Bytes([head.as_bytes(), body].concat())
 }
 
-async fn answer(mut stream: TcpStream, say: Say, asked: Arc<Mutex<Vec<Asked>>>) {
+async fn answer(mut stream: TcpStream, say: Say, asked: Arc<Mutex<Vec<Asked>>>, silence: watch::Sender<Silence>) {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     let whole = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -101,7 +119,10 @@ async fn answer(mut stream: TcpStream, say: Say, asked: Arc<Mutex<Vec<Asked>>>) 
         }
         Say::ThenSilence(bytes) => {
             let _ = stream.write_all(&bytes).await;
-            stream.read(&mut buffer).await.map(|_| ())
+            silence.send_replace(Silence::Waiting);
+            let end = stream.read(&mut buffer).await.map(|_| ());
+            silence.send_replace(Silence::HungUp);
+            end
         }
     };
 }
