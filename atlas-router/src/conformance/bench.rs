@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+/// How long the checks hold something that is to expire.
+const BRIEFLY: Duration = Duration::from_mins(1);
+
 /// A ledger under test, with scopes and a time of its own.
 pub(super) struct Bench {
     pub(super) ledger: Arc<dyn BudgetLedger>,
@@ -78,8 +81,25 @@ impl Bench {
         (balance.held, balance.settled)
     }
 
+    /// When what is held for the usual time has expired. No check sweeps that time: it would refund what others hold.
     pub(super) fn later(&self) -> Timestamp {
         self.now.saturating_add(Duration::from_mins(15))
+    }
+
+    /// The same for what is held briefly.
+    pub(super) fn soon(&self) -> Timestamp {
+        self.now.saturating_add(BRIEFLY)
+    }
+
+    /// A request for so short a time that its end can be swept while others hold something.
+    pub(super) fn brief(&self, amount: Usd) -> Reserve {
+        let mut request = self.request(amount);
+        request.expires_in = BRIEFLY;
+        request
+    }
+
+    pub(super) async fn held_briefly(&self, amount: Usd) -> HoldId {
+        self.ledger.reserve(self.brief(amount), self.now).await.expect("room").hold.id
     }
 }
 

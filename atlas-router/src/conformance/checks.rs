@@ -135,34 +135,51 @@ pub async fn a_release_gives_back_what_was_not_sent(ledger: Arc<dyn BudgetLedger
 }
 
 /// A sent hold stays counted.
-pub async fn a_sent_hold_is_not_released_and_not_refunded(ledger: Arc<dyn BudgetLedger>) {
+pub async fn a_sent_hold_is_not_released(ledger: Arc<dyn BudgetLedger>) {
     let bench = Bench::with_limit(ledger, mills(10)).await;
     let hold = bench.sent(mills(10)).await;
     assert_eq!(kind(bench.ledger.release(hold, bench.now).await), Kind::NotHeld);
-    bench.ledger.sweep(bench.later().saturating_add(Duration::from_hours(24)), 1000).await.expect("a sweep");
     assert_eq!(bench.used().await, (mills(10), Usd::ZERO));
-    let later = bench.ledger.reserve(bench.request(Usd::from_nanos(1)), bench.later()).await;
-    assert_eq!(kind(later), Kind::Exceeded);
+    bench.ledger.settle(hold, Usd::ZERO, bench.now).await.expect("a settlement");
 }
 
-/// Expiry, to the millisecond.
-pub async fn an_expired_unsent_hold_is_refunded_and_then_not_sent(ledger: Arc<dyn BudgetLedger>) {
+/// Expiry. One check, since a sweep refunds what has expired in every scope: two at once would sweep each other's holds.
+pub async fn expired_holds_are_refunded_unless_they_were_sent(ledger: Arc<dyn BudgetLedger>) {
+    unsent_holds_are_refunded_and_then_not_sent(Arc::clone(&ledger)).await;
+    unsent_holds_make_room_without_a_sweep(Arc::clone(&ledger)).await;
+    sent_holds_are_not_refunded(ledger).await;
+}
+
+/// To the millisecond.
+async fn unsent_holds_are_refunded_and_then_not_sent(ledger: Arc<dyn BudgetLedger>) {
     let bench = Bench::with_limit(ledger, mills(10)).await;
-    let hold = bench.held(mills(10)).await;
-    let before = Timestamp::from_millis(bench.later().as_millis() - 1).expect("a time");
+    let hold = bench.held_briefly(mills(10)).await;
+    let before = Timestamp::from_millis(bench.soon().as_millis() - 1).expect("a time");
     while bench.ledger.sweep(before, 1000).await.expect("a sweep") > 0 {}
     assert_eq!(bench.used().await.0, mills(10), "not a moment early");
-    while bench.ledger.sweep(bench.later(), 1000).await.expect("a sweep") > 0 {}
+    while bench.ledger.sweep(bench.soon(), 1000).await.expect("a sweep") > 0 {}
     assert_eq!(bench.used().await, (Usd::ZERO, Usd::ZERO));
-    assert_eq!(kind(bench.ledger.send(hold, bench.later()).await), Kind::NotHeld);
+    assert_eq!(kind(bench.ledger.send(hold, bench.soon()).await), Kind::NotHeld);
 }
 
 /// Dead callers' money comes back by itself.
-pub async fn expired_unsent_holds_make_room_without_a_sweep(ledger: Arc<dyn BudgetLedger>) {
+async fn unsent_holds_make_room_without_a_sweep(ledger: Arc<dyn BudgetLedger>) {
     let bench = Bench::with_limit(ledger, mills(10)).await;
-    bench.held(mills(10)).await;
+    bench.held_briefly(mills(10)).await;
     assert_eq!(kind(bench.reserve(mills(1)).await), Kind::Exceeded);
-    bench.ledger.reserve(bench.request(mills(10)), bench.later()).await.expect("the dead one's room");
+    bench.ledger.reserve(bench.request(mills(10)), bench.soon()).await.expect("the dead one's room");
+}
+
+async fn sent_holds_are_not_refunded(ledger: Arc<dyn BudgetLedger>) {
+    let bench = Bench::with_limit(ledger, mills(10)).await;
+    let hold = bench.held_briefly(mills(10)).await;
+    bench.ledger.send(hold, bench.now).await.expect("a hold to send");
+    while bench.ledger.sweep(bench.soon(), 1000).await.expect("a sweep") > 0 {}
+    assert_eq!(bench.used().await, (mills(10), Usd::ZERO));
+    let more = bench.ledger.reserve(bench.request(Usd::from_nanos(1)), bench.soon()).await;
+    assert_eq!(kind(more), Kind::Exceeded);
+    // Left open, it would stand in the way of later runs: what waits to be reconciled is listed oldest first.
+    bench.ledger.settle(hold, Usd::ZERO, bench.soon()).await.expect("a settlement");
 }
 
 /// **Hard**: a cost that comes late is still a cost.
@@ -242,11 +259,12 @@ pub async fn alerts_come_once_per_threshold_scope_and_month(ledger: Arc<dyn Budg
 /// Months.
 pub async fn a_new_month_begins_at_nothing(ledger: Arc<dyn BudgetLedger>) {
     let bench = Bench::with_limit(ledger, mills(10)).await;
-    bench.sent(mills(10)).await;
+    let hold = bench.sent(mills(10)).await;
     let next = bench.now.saturating_add(Duration::from_hours(24 * 31));
     let reserved = bench.ledger.reserve(bench.request(mills(10)), next).await.expect("a month's whole limit");
     assert_eq!(reserved.hold.month, Month::of(next));
     assert_eq!(reserved.alerts.len(), 2, "a new month has alerts of its own");
+    bench.ledger.settle(hold, Usd::ZERO, bench.now).await.expect("a settlement");
 }
 
 /// Months, at midnight.

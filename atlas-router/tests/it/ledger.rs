@@ -2,10 +2,13 @@
 
 mod memory {
     use atlas_router::ledger::{BudgetLedger, MemoryLedger};
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
 
+    static SHARED: LazyLock<MemoryLedger> = LazyLock::new(|| MemoryLedger::new(atlas_schema::Stage::Dev));
+
+    /// One for all checks.
     async fn fresh() -> Arc<dyn BudgetLedger> {
-        Arc::new(MemoryLedger::new(atlas_schema::Stage::Dev))
+        Arc::new(SHARED.clone())
     }
 
     atlas_router::budget_ledger_conformance!(fresh);
@@ -14,17 +17,14 @@ mod memory {
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use atlas_router::ledger::{BudgetLedger, SqliteLedger};
-    use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::{Arc, LazyLock};
     use tempfile::TempDir;
 
     static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
-    static NEXT: AtomicU64 = AtomicU64::new(0);
 
-    /// A file for each check: one that sweeps the time to come refunds what others hold at that moment.
+    /// One file for all checks, with a connection for each: what one sweeps, no other holds.
     async fn fresh() -> Arc<dyn BudgetLedger> {
-        let file = format!("{}.db", NEXT.fetch_add(1, Ordering::Relaxed));
-        Arc::new(SqliteLedger::open(FOLDER.path().join(file), atlas_schema::Stage::Dev).unwrap())
+        Arc::new(SqliteLedger::open(FOLDER.path().join("shared.db"), atlas_schema::Stage::Dev).unwrap())
     }
 
     atlas_router::budget_ledger_conformance!(fresh);
