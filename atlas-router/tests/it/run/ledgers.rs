@@ -125,3 +125,17 @@ impl BudgetLedger for Fated {
         self.inner.report(month, by).await
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_one_check_of_a_ledger_sweeps_is_held_by_no_other_of_a_shared_one() {
+    use atlas_router::conformance::{
+        a_settlement_puts_the_cost_in_the_place_of_the_hold, expired_holds_are_refunded_unless_they_were_sent,
+    };
+    let slow = Fated::new([(Op::Send, Fate::Slow(Duration::from_secs(1)))]);
+    let shared = Arc::new(slow.inner.clone());
+    // The first stands between its reservation and its sending while the second runs from beginning to end.
+    tokio::join!(
+        a_settlement_puts_the_cost_in_the_place_of_the_hold(Arc::new(slow)),
+        expired_holds_are_refunded_unless_they_were_sent(shared),
+    );
+}
