@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 mod cpu;
 mod drain;
+mod dynamodb;
 mod memory;
 mod peers;
 mod postgres;
@@ -51,6 +52,9 @@ fn main() -> Result<ExitCode> {
     }
     if wanted("postgres") || only.as_deref().is_some_and(|only| only.starts_with("postgres/")) {
         rows.extend(postgres::rows(&runtime, scale, &wanted)?);
+    }
+    if wanted("dynamodb") {
+        rows.extend(dynamodb::rows(&runtime, scale)?);
     }
     Ok(report(&rows))
 }
