@@ -78,6 +78,7 @@ pub struct StoreError {
     backend: &'static str,
     operation: &'static str,
     retry_after: Option<Duration>,
+    in_one_row: bool,
     #[source]
     source: Option<BoxError>,
 }
@@ -85,7 +86,7 @@ pub struct StoreError {
 impl StoreError {
     /// A failure of `operation` in `backend`.
     pub const fn new(kind: Kind, backend: &'static str, operation: &'static str) -> Self {
-        Self { kind, backend, operation, retry_after: None, source: None }
+        Self { kind, backend, operation, retry_after: None, in_one_row: false, source: None }
     }
 
     /// With its cause, which must hold no payload and no secret.
@@ -99,6 +100,13 @@ impl StoreError {
     #[must_use]
     pub const fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// Of one stored row, which does not say what this release writes there: all others may be as they should.
+    #[must_use]
+    pub const fn in_one_row(mut self) -> Self {
+        self.in_one_row = true;
         self
     }
 
@@ -120,6 +128,12 @@ impl StoreError {
     /// Whether the same call may pass later without anyone changing anything.
     pub const fn is_retryable(&self) -> bool {
         matches!(self.kind, Kind::Busy | Kind::Unavailable)
+    }
+
+    /// Whether one stored row is at fault, so that the others may be served. False for a fault of the file, the tables or the
+    /// server, whatever its kind.
+    pub const fn is_in_one_row(&self) -> bool {
+        self.in_one_row
     }
 
     /// How long the backend asks to wait, if it said so.

@@ -3,7 +3,7 @@
 use super::{BatchRule, Counts, Decision, Plan, decide};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::cursor::Cursor;
-use crate::error::{Kind, StoreError};
+use crate::error::StoreError;
 use crate::state::OutboxTopic;
 use crate::store::{
     CommandOutcome, CommandRequest, Delivery, Filter, JobCommand, JobRef, JobStore, JobStoreExt, ListOptions, MAX_PAGE,
@@ -12,7 +12,7 @@ use crate::store::{
 use atlas_schema::{Actor, AuditEvent, ErrorCategory, JobError, JobId, JobKind, JobRecord, JobStatus};
 use serde::Deserialize;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ use std::time::Duration;
 const VISIBILITY: Duration = Duration::from_secs(30);
 /// The most pages that one safety pass looks at; the next pass goes on from there.
 const PAGES: usize = 16;
+/// A hint whose batch can't be read is looked at again after so long: damage is for people to mend.
+const DAMAGED: Duration = Duration::from_mins(5);
 /// How long a running child has to answer a cancel that came from its batch.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -90,10 +92,13 @@ impl BatchKeeper {
                 return Ok(());
             }
             report.hints += u64::try_from(items.len()).unwrap_or(0);
-            self.follow(&items, report).await?;
-            let done =
-                |item: &OutboxItem| Settlement { key: item.entry.key(), tries: item.tries, delivery: Delivery::Done };
-            settlements = items.iter().map(done).collect();
+            let damaged = self.follow(&items, report).await?;
+            let settled = |item: &OutboxItem| {
+                let later = batch_of(item).is_some_and(|batch| damaged.contains(&batch));
+                let delivery = if later { Delivery::Again(DAMAGED) } else { Delivery::Done };
+                Settlement { key: item.entry.key(), tries: item.tries, delivery }
+            };
+            settlements = items.iter().map(settled).collect();
             // A store in memory never waits: others get their turn here.
             tokio::task::yield_now().await;
         }
@@ -119,9 +124,9 @@ impl BatchKeeper {
         let mut cursor = self.at.lock().unwrap_or_else(PoisonError::into_inner).take();
         for _ in 0..PAGES {
             let options = ListOptions::new(filter.clone()).with_order(Order::OldestFirst).with_limit(MAX_PAGE);
-            let page = self.store.list(options.with_cursor(cursor)).await?;
+            let page = self.store.list(options.with_readable_only().with_cursor(cursor)).await?;
             for batch in page.items {
-                lenient(self.look_at(&batch, report).await, batch.id)?;
+                readable(self.look_at(&batch, report).await, batch.id)?;
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -132,47 +137,47 @@ impl BatchKeeper {
         Ok(())
     }
 
-    /// One look per batch, however many of its children are hinted at.
-    async fn follow(&self, items: &[OutboxItem], report: &mut KeeperReport) -> Result<(), StoreError> {
+    /// One look per batch, however many of its children are hinted at. Gives the batches that could not be seen to.
+    async fn follow(&self, items: &[OutboxItem], report: &mut KeeperReport) -> Result<BTreeSet<JobId>, StoreError> {
         let mut batches: BTreeMap<JobId, Option<&AuditEvent>> = BTreeMap::new();
         for item in items {
-            match &item.entry.topic {
-                OutboxTopic::ChildEnded { parent } => {
-                    batches.entry(*parent).or_default();
+            if let Some(batch) = batch_of(item) {
+                let ended = batches.entry(batch).or_default();
+                if matches!(item.entry.topic, OutboxTopic::BatchEnded {}) {
+                    *ended = Some(&item.entry.event);
                 }
-                OutboxTopic::BatchEnded {} => {
-                    batches.insert(item.entry.event.job, Some(&item.entry.event));
-                }
-                OutboxTopic::Callback { .. } => {}
             }
         }
-        let ids: Vec<_> = batches.keys().map(|id| JobRef::Id(*id)).collect();
         // Parents that are no batches, or gone, need nothing.
-        for batch in self.read(ids).await? {
+        let (found, mut damaged) = self.read(batches.keys().copied().collect()).await?;
+        for batch in found {
             let seen_to = match batches.get(&batch.id) {
                 // It ended as this hint says, and has not been redriven since.
                 Some(Some(event)) if batch.version == event.version => self.after(&batch, report).await,
                 _ => self.look_at(&batch, report).await,
             };
-            lenient(seen_to, batch.id)?;
+            if readable(seen_to, batch.id)?.is_none() {
+                damaged.insert(batch.id);
+            }
         }
-        Ok(())
+        Ok(damaged)
     }
 
-    /// The jobs that are there. One that can't be read stands in no other's way.
-    async fn read(&self, ids: Vec<JobRef>) -> Result<Vec<JobRecord>, StoreError> {
-        let at_once = self.store.get(ids.clone()).await;
-        if !at_once.as_ref().is_err_and(|error| error.kind() == Kind::Corrupt) {
-            return Ok(at_once?.into_iter().flatten().collect());
+    /// The jobs that are there, and those that can't be read: these stand in no other's way.
+    async fn read(&self, ids: Vec<JobId>) -> Result<(Vec<JobRecord>, BTreeSet<JobId>), StoreError> {
+        let mut damaged = BTreeSet::new();
+        match self.store.get(ids.iter().copied().map(JobRef::Id).collect()).await {
+            Err(error) if error.is_in_one_row() => {}
+            found => return Ok((found?.into_iter().flatten().collect(), damaged)),
         }
         let mut found = Vec::new();
         for id in ids {
-            match (self.store.get_one(id.clone()).await, id) {
-                (Err(error), JobRef::Id(id)) => lenient(Err(error), id)?,
-                (one, _) => found.extend(one?),
+            match readable(self.store.get_one(JobRef::Id(id)).await, id)? {
+                Some(job) => found.extend(job),
+                None => damaged.extend([id]),
             }
         }
-        Ok(found)
+        Ok((found, damaged))
     }
 
     /// Decides one batch, and acts.
@@ -233,14 +238,23 @@ impl BatchKeeper {
     }
 }
 
-/// A batch that can't be read is reported, and left as it is.
-fn lenient(seen_to: Result<(), StoreError>, batch: JobId) -> Result<(), StoreError> {
-    match seen_to {
-        Err(error) if error.kind() == Kind::Corrupt => {
+/// The batch that a hint is about.
+fn batch_of(item: &OutboxItem) -> Option<JobId> {
+    match &item.entry.topic {
+        OutboxTopic::ChildEnded { parent } => Some(*parent),
+        OutboxTopic::BatchEnded {} => Some(item.entry.event.job),
+        OutboxTopic::Callback { .. } => None,
+    }
+}
+
+/// What came of it; nothing if a row of the batch or of a child can't be read. It is reported, and left as it is.
+fn readable<T>(outcome: Result<T, StoreError>, batch: JobId) -> Result<Option<T>, StoreError> {
+    match outcome {
+        Err(error) if error.is_in_one_row() => {
             tracing::error!(%error, %batch, "a batch, or a child of it, can't be read");
-            Ok(())
+            Ok(None)
         }
-        seen_to => seen_to,
+        outcome => outcome.map(Some),
     }
 }
 
@@ -290,11 +304,11 @@ pub(super) async fn stop_late_children(store: &Arc<dyn JobStore>, batch: JobId, 
     Ok(())
 }
 
-/// Cancels every unfinished child, page after page.
+/// Cancels every unfinished child that can be read, page after page.
 async fn stop_children(store: &Arc<dyn JobStore>, batch: JobId, reason: &str, now: Moment) -> Result<u64, StoreError> {
     let unfinished = [JobStatus::Pending, JobStatus::Processing];
     let filter = Filter::default().with_parent(batch).with_statuses(unfinished);
-    let mut options = ListOptions::new(filter).with_order(Order::OldestFirst).with_limit(MAX_PAGE);
+    let mut options = ListOptions::new(filter).with_order(Order::OldestFirst).with_limit(MAX_PAGE).with_readable_only();
     let mut stopped = 0;
     loop {
         let page = store.list(options.clone()).await?;

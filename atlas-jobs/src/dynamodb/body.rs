@@ -10,7 +10,7 @@ use super::error::{BACKEND, corrupt};
 use super::item::{Item, Place, Stored, keyed, text};
 use super::keys;
 use crate::error::{Kind, StoreError};
-use crate::kernel::readable;
+use crate::kernel::unreadable;
 use atlas_schema::{JobId, JobRecord};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -92,23 +92,24 @@ impl DynamoJobs {
         Ok(())
     }
 
-    /// The whole records of jobs, in order; those that can't be read are left out.
+    /// The whole records of jobs, in order, and those whose payload or result can't be read.
     pub(super) async fn complete_readable(
         &self,
         jobs: Vec<Stored>,
         operation: &'static str,
-    ) -> Result<Vec<JobRecord>, StoreError> {
+    ) -> Result<(Vec<JobRecord>, Vec<Stored>), StoreError> {
         match self.complete(jobs.clone(), operation).await {
-            Err(error) if error.kind() == Kind::Corrupt => {}
-            complete => return Ok(complete?.into_iter().flatten().collect()),
+            Err(error) if error.is_in_one_row() => {}
+            complete => return Ok((complete?.into_iter().flatten().collect(), Vec::new())),
         }
-        let mut found = Vec::with_capacity(jobs.len());
+        let (mut found, mut bad) = (Vec::with_capacity(jobs.len()), Vec::new());
         for job in jobs {
-            let id = job.id();
-            let one = self.complete(vec![job], operation).await.map(|one| one.into_iter().flatten().next());
-            found.extend(readable(one, &id)?);
+            match self.complete(vec![job.clone()], operation).await {
+                Err(error) if unreadable(&error, &job.id()) => bad.push(job),
+                one => found.extend(one?.into_iter().flatten()),
+            }
         }
-        Ok(found)
+        Ok((found, bad))
     }
 
     /// The whole records of jobs, in order. `None` for a job that was deleted meanwhile.
@@ -157,7 +158,7 @@ impl DynamoJobs {
         items: &HashMap<keys::Key, Item>,
         operation: &'static str,
     ) -> Result<Option<Value>, StoreError> {
-        let bad = || corrupt(operation, "a stored payload or result is not one that this release writes");
+        let bad = || corrupt(operation, "a stored payload or result is not one that this release writes").in_one_row();
         match place {
             Place::Inline(json) => serde_json::from_str(json).map(Some).map_err(|_| bad()),
             Place::Item => {
@@ -189,7 +190,7 @@ impl DynamoJobs {
     async fn gone(&self, job: &Stored, operation: &'static str) -> Result<Option<Value>, StoreError> {
         let now = self.load(job.id(), operation).await?;
         if now.is_some_and(|now| now.incarnation == job.incarnation) {
-            return Err(corrupt(operation, "the payload or the result of a job is missing"));
+            return Err(corrupt(operation, "the payload or the result of a job is missing").in_one_row());
         }
         Ok(None)
     }

@@ -1,18 +1,19 @@
 //! Choosing the next jobs.
 
 use super::DynamoJobs;
-use super::error::BACKEND;
-use super::item::Stored;
+use super::error::{BACKEND, failed, is_refused};
+use super::item::{Stored, keyed, text};
 use super::keys;
 use super::queues::Control;
 use super::read::{Range, string};
 use super::transition::{Settled, Task, Terms};
 use crate::error::{Kind, StoreError};
-use crate::kernel::Place;
+use crate::kernel::{PUT_OFF, Place};
 use crate::state::{self, Command};
 use crate::store::{Claim, MAX_PAGE};
 use atlas_schema::{Actor, JobId, JobKind, JobRecord, JobStatus, QueueName, Timestamp, WorkerId};
 use futures_util::{StreamExt, TryStreamExt};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ impl DynamoJobs {
         now: Timestamp,
     ) -> Result<Vec<JobRecord>, StoreError> {
         let mut tried: HashSet<JobId> = HashSet::new();
-        let mut claimed: Vec<Stored> = Vec::new();
+        let mut claimed: Vec<JobRecord> = Vec::new();
         let mut left = wanted.limit.min(MAX_PAGE);
         let kinds: BTreeSet<&JobKind> = wanted.kinds.iter().collect();
         let queues: BTreeSet<&QueueName> = wanted.queues.iter().collect();
@@ -52,20 +53,23 @@ impl DynamoJobs {
                 candidates.iter().filter(|one| reserved.get(&one.queue) != Some(&0)).collect();
             tried.extend(chosen.iter().map(|one| one.place.2));
             let settled = self.take(&chosen, &controls, worker, beat, lease, now).await?;
-            let mut used: HashMap<&QueueName, usize> = HashMap::new();
+            let mut taken: Vec<Stored> = Vec::new();
             let mut lost = chosen.len() < candidates.len();
             for (candidate, settled) in chosen.iter().zip(settled) {
                 match settled {
                     Settled::Done(after) => {
                         left -= 1;
                         if after.record.status == JobStatus::Processing {
-                            *used.entry(&candidate.queue).or_default() += 1;
-                            claimed.push(*after);
+                            taken.push(*after);
                         }
                     }
                     // The next exchange of this worker has begun: nobody waits for this one any more.
                     Settled::Stale => return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION)),
                     Settled::Answer(()) | Settled::Missing => lost = true,
+                    Settled::Unreadable => {
+                        lost = true;
+                        self.put_off(candidate, now).await?;
+                    }
                     Settled::Passed => {
                         lost = true;
                         // Its queue may have been full for a moment: it is still the next one then.
@@ -75,12 +79,20 @@ impl DynamoJobs {
                     }
                 }
             }
+            let (whole, bad) = self.complete_readable(taken, OPERATION).await?;
+            if !bad.is_empty() {
+                lost = true;
+                left += bad.len();
+                self.give_back(&bad, worker, beat, now).await?;
+            }
             for (queue, claims) in &reserved {
-                let unused = claims - used.get(queue).copied().unwrap_or(0).min(*claims);
+                let used = whole.iter().filter(|job| job.queue == *queue).count();
+                let unused = claims - used.min(*claims);
                 if unused > 0 {
                     self.put_back(queue, unused, OPERATION).await?;
                 }
             }
+            claimed.extend(whole);
             if left == 0 || !lost {
                 break;
             }
@@ -89,8 +101,45 @@ impl DynamoJobs {
             }
         }
         // Other rounds may have found better places: the order is that of the queue.
-        claimed.sort_by_key(|job| (std::cmp::Reverse(job.record.priority), job.record.run_at, job.record.id));
-        self.complete_readable(claimed, OPERATION).await
+        claimed.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.id));
+        Ok(claimed)
+    }
+
+    /// Puts a job that can't be read back to a later time, by its place in the index alone: its item stays as it is.
+    async fn put_off(&self, candidate: &Candidate, now: Timestamp) -> Result<(), StoreError> {
+        let (priority, _, id) = candidate.place;
+        let then = keys::place_text((priority, now.saturating_add(PUT_OFF), id));
+        let update = self.client().update_item().table_name(self.table()).set_key(Some(keyed(keys::job(id))));
+        let update = update
+            .update_expression("SET g1s = :then")
+            // Whoever has changed the job since can read it, or has put it off.
+            .condition_expression("g1s = :now")
+            .expression_attribute_values(":then", text(then))
+            .expression_attribute_values(":now", text(keys::place_text(candidate.place)));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_refused(&error) => Ok(()),
+            Err(error) => Err(failed(OPERATION, &error)),
+        }
+    }
+
+    /// Gives back jobs whose payloads can't be read: leased, they would hold up a limited queue.
+    async fn give_back(&self, jobs: &[Stored], worker: &WorkerId, beat: u64, now: Timestamp) -> Result<(), StoreError> {
+        let release = |job: &Stored| {
+            let (id, epoch) = (job.id(), job.record.epoch);
+            let command = Command::Release { epoch, delay: PUT_OFF };
+            let decide = move |before: &Stored| {
+                state::apply(&before.record, command.clone(), now, Actor::Worker { id: worker.clone() }).map_err(|_| ())
+            };
+            Task { job: id, decide: Box::new(decide) }
+        };
+        let tasks: Vec<Task<'_, ()>> = jobs.iter().map(release).collect();
+        let terms = Terms { shared: self.while_beat_stands(worker, Some(beat)), yield_to_others: false };
+        let settled = self.settle(&tasks, HashMap::new(), &terms, OPERATION).await?;
+        if settled.iter().any(|one| matches!(one, Settled::Stale)) {
+            return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
+        }
+        Ok(())
     }
 
     /// Takes chosen jobs, or ends those whose deadline has passed: left in the queue they would stand in front of jobs

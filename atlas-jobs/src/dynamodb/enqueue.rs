@@ -12,7 +12,7 @@ use crate::error::{Kind, StoreError};
 use crate::kernel::unfit;
 use crate::spec::NewJob;
 use crate::state::Applied;
-use crate::store::{Enqueued, JobStore};
+use crate::store::{Enqueued, JobStore, UNREADABLE};
 use atlas_schema::{JobId, JobRecord, Timestamp, WorkerId};
 use std::collections::{HashMap, HashSet};
 
@@ -233,10 +233,15 @@ impl DynamoJobs {
         if held.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self.load_all(held.iter().map(|(_, id)| *id), OPERATION).await?;
-        let whole = self.complete(found.into_values().collect(), OPERATION).await?;
-        let whole: HashMap<JobId, JobRecord> = whole.into_iter().flatten().map(|record| (record.id, record)).collect();
+        let found = self.load_readable(held.iter().map(|(_, id)| *id), OPERATION).await?;
+        let mut unreadable: HashSet<JobId> = found.iter().filter(|(_, job)| job.is_none()).map(|(id, _)| *id).collect();
+        let (whole, bad) = self.complete_readable(found.into_values().flatten().collect(), OPERATION).await?;
+        unreadable.extend(bad.iter().map(Stored::id));
+        let whole: HashMap<JobId, JobRecord> = whole.into_iter().map(|record| (record.id, record)).collect();
         let answer = |at: usize, id: JobId| {
+            if unreadable.contains(&id) {
+                return Some(Enqueued::Conflict { id, differs: UNREADABLE });
+            }
             let (old, new) = (whole.get(&id)?, entrants[at].job.record());
             Some(match difference(old, new) {
                 None => Enqueued::Existing { id },

@@ -99,6 +99,7 @@ impl DynamoJobs {
             }
             Settled::Answer(outcome) => Ok(outcome),
             Settled::Missing => Ok(AckOutcome::NotFound),
+            Settled::Unreadable => Ok(AckOutcome::Unreadable),
             Settled::Passed | Settled::Stale => Err(StoreError::new(Kind::Internal, BACKEND, OPERATION)),
         };
         settled.into_iter().map(outcome).collect()
@@ -109,9 +110,17 @@ impl DynamoJobs {
         let mut notes: HashMap<JobId, (u64, Progress)> = HashMap::new();
         let mut outcomes = Vec::with_capacity(held.len());
         for held in held {
-            let Some(stored) = found.get(&held.job) else {
-                outcomes.push(HeldOutcome::Lost { epoch: held.epoch, status: None });
-                continue;
+            let stored = match found.get(&held.job) {
+                Some(Some(stored)) => stored,
+                // Nobody else can have taken it: what it gives may still be recorded once the item is mended.
+                Some(None) => {
+                    outcomes.push(HeldOutcome::Continue);
+                    continue;
+                }
+                None => {
+                    outcomes.push(HeldOutcome::Lost { epoch: held.epoch, status: None });
+                    continue;
+                }
             };
             let record = &stored.record;
             if state::holds(record, held.epoch).is_err() {
@@ -224,7 +233,7 @@ impl DynamoJobs {
                 Ok(CommandOutcome::Applied { status: after.record.status, version: after.record.version })
             }
             Settled::Answer(reject) => Ok(CommandOutcome::Rejected(reject)),
-            Settled::Missing => Ok(CommandOutcome::NotFound),
+            Settled::Missing | Settled::Unreadable => Ok(CommandOutcome::NotFound),
             Settled::Passed | Settled::Stale => Err(StoreError::new(Kind::Internal, BACKEND, "command")),
         };
         settled.into_iter().map(outcome).collect()

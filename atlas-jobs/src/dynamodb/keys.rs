@@ -98,12 +98,17 @@ pub(super) fn ready(queue: &QueueName, kind: &JobKind, shard: u16) -> String {
 
 /// Sorts by the order of claims.
 pub(super) fn ready_place<P>(record: &JobRecord<P>) -> String {
-    // The highest priority first: 0000 stands for 32767.
-    let rank = i32::from(i16::MAX) - i32::from(record.priority);
-    format!("{rank:05}#{}", timed(record.run_at, record.id))
+    place_text((Reverse(record.priority), record.run_at, record.id))
 }
 
-/// What [`ready_place`] wrote.
+/// What [`parse_ready`] reads.
+pub(super) fn place_text((Reverse(priority), run_at, id): Place) -> String {
+    // The highest priority first: 0000 stands for 32767.
+    let rank = i32::from(i16::MAX) - i32::from(priority);
+    format!("{rank:05}#{}", timed(run_at, id))
+}
+
+/// What [`place_text`] wrote.
 pub(super) fn parse_ready(text: &str) -> Option<Place> {
     let (rank, rest) = text.split_once('#')?;
     let rank: i32 = rank.parse().ok()?;

@@ -10,10 +10,10 @@ use super::keys::{self, ListScope};
 use super::read::{Range, string};
 use crate::cursor::Cursor;
 use crate::error::{Kind, StoreError};
-use crate::kernel::check_limit;
+use crate::kernel::{check_limit, readable};
 use crate::store::{Filter, HistoryOptions, ListOptions, Order, Page};
 use atlas_schema::{AuditEvent, JobId, JobRecord, Timestamp};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::iter::Peekable;
 
 /// The most jobs that one page looks at: a filter that few jobs match gives short pages, not long calls.
@@ -57,8 +57,13 @@ impl DynamoJobs {
             let Some(last) = spots.last() else { return Ok(Page { items, next: None }) };
             scanned += spots.len();
             end = Some((last.at, last.id));
-            let mut found =
-                self.load_all(spots.iter().filter(|spot| spot.matches).map(|spot| spot.id), operation).await?;
+            let wanted = spots.iter().filter(|spot| spot.matches).map(|spot| spot.id);
+            let mut found = if options.readable_only {
+                let found = self.load_readable(wanted, operation).await?;
+                found.into_iter().filter_map(|(id, job)| Some((id, job?))).collect::<HashMap<_, _>>()
+            } else {
+                self.load_all(wanted, operation).await?
+            };
             found.retain(|_, job| options.filter.matches(&job.record));
             let jobs: Vec<Stored> = spots.iter().filter_map(|spot| found.remove(&spot.id)).collect();
             let mut jobs = jobs.into_iter().peekable();
@@ -68,7 +73,7 @@ impl DynamoJobs {
                     let next = items.last().map(|last| Cursor::after_job(options, last.created_at, last.id));
                     return Ok(Page { items, next });
                 }
-                for record in self.whole_records(few(&mut jobs), operation).await? {
+                for record in self.whole_or_readable(few(&mut jobs), options.readable_only).await? {
                     bytes += size(&record);
                     items.push(record);
                 }
@@ -77,6 +82,24 @@ impl DynamoJobs {
         let more = self.more(&mut shards, options).await?;
         let next = end.filter(|_| more).map(|(at, id)| Cursor::after_job(options, at, id));
         Ok(Page { items, next })
+    }
+
+    /// Whole records, without those that can't be read if so asked.
+    async fn whole_or_readable(&self, jobs: Vec<Stored>, readable_only: bool) -> Result<Vec<JobRecord>, StoreError> {
+        if !readable_only {
+            return self.whole_records(jobs, "list").await;
+        }
+        match self.whole_records(jobs.clone(), "list").await {
+            Err(error) if error.is_in_one_row() => {}
+            whole => return whole,
+        }
+        let mut found = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let id = job.id();
+            let one = self.whole_records(vec![job], "list").await.map(|one| one.into_iter().next());
+            found.extend(readable(one, &id)?);
+        }
+        Ok(found)
     }
 
     fn list_shards(&self, options: &ListOptions, after: Option<(Timestamp, JobId)>) -> Vec<Shard> {

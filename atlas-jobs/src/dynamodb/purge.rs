@@ -49,7 +49,7 @@ impl DynamoJobs {
             }
             Purge::Jobs(_) => job.record.status != JobStatus::Processing,
         };
-        let jobs = self.delete(found.into_values().filter(wanted).collect()).await?;
+        let jobs = self.delete(found.into_values().flatten().filter(wanted).collect()).await?;
         self.clear_litter().await?;
         // The index still names jobs that are gone, or have changed: until it has caught up, it would name them again.
         let more = more && (jobs > 0 || matches!(options.what, Purge::Jobs(_)));

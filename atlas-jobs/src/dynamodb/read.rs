@@ -182,17 +182,19 @@ impl DynamoJobs {
         stored.collect()
     }
 
-    /// The same; those that can't be read are left out, too.
+    /// The same; `None` for one that can't be read.
     pub(super) async fn load_readable(
         &self,
         ids: impl IntoIterator<Item = JobId>,
         operation: &'static str,
-    ) -> Result<HashMap<JobId, Stored>, StoreError> {
-        let items = self.read_all(ids.into_iter().map(keys::job).collect(), operation).await?;
+    ) -> Result<HashMap<JobId, Option<Stored>>, StoreError> {
+        let ids: BTreeSet<JobId> = ids.into_iter().collect();
+        let items = self.read_all(ids.iter().copied().map(keys::job).collect(), operation).await?;
         let mut found = HashMap::with_capacity(items.len());
-        for (key, item) in &items {
-            let stored = readable(Stored::read(item, operation).map(Some), &key.0)?;
-            found.extend(stored.map(|stored| (stored.id(), stored)));
+        for id in ids {
+            if let Some(item) = items.get(&keys::job(id)) {
+                found.insert(id, readable(Stored::read(item, operation).map(Some), &id)?);
+            }
         }
         Ok(found)
     }

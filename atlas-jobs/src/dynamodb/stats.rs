@@ -3,12 +3,13 @@
 use super::DynamoJobs;
 use super::change::place;
 use super::error::corrupt;
-use super::item::{Item, Reader};
+use super::item::{Item, Reader, Stored};
 use super::keys::{self, ListScope};
 use super::read::{Range, string};
 use crate::error::StoreError;
+use crate::kernel::unreadable;
 use crate::store::{Count, Scope, Statistics};
-use atlas_schema::{JobId, JobKind, JobStatus, QueueName, TenantId, Timestamp};
+use atlas_schema::{JobId, JobKind, JobRecord, JobStatus, QueueName, TenantId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -59,19 +60,27 @@ impl DynamoJobs {
 
     async fn tally_children(&self, parent: JobId, scope: &Scope) -> Result<Statistics, StoreError> {
         let lists = (0..self.shards().spread).map(|shard| Range::all(keys::list(&ListScope::Parent(parent), shard)));
-        let items = self.query_each(lists.collect(), usize::MAX, OPERATION).await?;
-        let children = items.iter().filter_map(|item| string(item, keys::SK)).filter_map(keys::parse_timed);
-        let found = self.load_all(children.map(|(_, id)| id), OPERATION).await?;
-        let records = found.values().map(|job| &job.record);
-        let counts = records.filter(|record| scope.covers(&record.tenant, &record.queue, &record.kind));
-        let counts = counts.map(|record| Count {
-            queue: record.queue.clone(),
-            kind: record.kind.clone(),
-            status: record.status,
-            jobs: 1,
-            processing: Count::processing_of(record),
-        });
-        Ok(Statistics::new(counts.collect(), None))
+        let places = self.query_each(lists.collect(), usize::MAX, OPERATION).await?;
+        let child = |place: &Item| string(place, keys::SK).and_then(keys::parse_timed).map(|(_, id)| keys::job(id));
+        let children: Vec<(keys::Key, &Item)> =
+            places.iter().filter_map(|place| Some((child(place)?, place))).collect();
+        let found = self.read_all(children.iter().map(|(key, _)| key.clone()).collect(), OPERATION).await?;
+        let mut counts = Vec::with_capacity(children.len());
+        for (key, place) in &children {
+            let Some(item) = found.get(key) else { continue };
+            let (tenant, count) = match Stored::read(item, OPERATION) {
+                // A child counts whether its record can be read or not, or its batch would wait for ever.
+                Err(error) if unreadable(&error, &key.0) => match by_attributes(place, item) {
+                    Ok(counted) => counted,
+                    Err(_) => continue,
+                },
+                stored => of_record(stored?.record),
+            };
+            if scope.covers(&tenant, &count.queue, &count.kind) {
+                counts.push(count);
+            }
+        }
+        Ok(Statistics::new(counts, None))
     }
 
     /// How many jobs of a queue run.
@@ -108,6 +117,21 @@ impl DynamoJobs {
         }
         Ok(sums)
     }
+}
+
+fn of_record(record: JobRecord<()>) -> (TenantId, Count) {
+    let processing = Count::processing_of(&record);
+    (record.tenant, Count { queue: record.queue, kind: record.kind, status: record.status, jobs: 1, processing })
+}
+
+/// What a job counts as by its place in a list, and by what its item says beside the record.
+fn by_attributes(place: &Item, item: &Item) -> Result<(TenantId, Count), StoreError> {
+    let reader = Reader::new(place, OPERATION);
+    let (queue, kind) = (reader.parsed("queue")?, reader.parsed("kind")?);
+    let item = Reader::new(item, OPERATION);
+    let status = item.text("stat")?;
+    let status = JobStatus::ALL.into_iter().find(|one| one.as_str() == status).ok_or_else(|| item.bad())?;
+    Ok((reader.parsed("tenant")?, Count { queue, kind, status, jobs: 1, processing: Duration::ZERO }))
 }
 
 fn group(item: &Item, operation: &'static str) -> Result<(QueueName, JobKind, TenantId), StoreError> {

@@ -8,6 +8,7 @@ use super::item::{Item, Stored, keyed, number, text};
 use super::keys;
 use super::write::{Shared, Written};
 use crate::error::StoreError;
+use crate::kernel::readable;
 use crate::state::{Applied, OutboxEntry};
 use atlas_schema::{AuditEvent, JobId, JobStatus, QueueName};
 use std::collections::hash_map::Entry;
@@ -34,6 +35,8 @@ pub(super) enum Settled<T> {
     Answer(T),
     /// There is no such job.
     Missing,
+    /// The job can't be read.
+    Unreadable,
     /// Someone else is at it, or its queue is full.
     Passed,
     /// The shared check was not met.
@@ -59,6 +62,7 @@ impl DynamoJobs {
         operation: &'static str,
     ) -> Result<Vec<Settled<T>>, StoreError> {
         let mut settled: Vec<Option<Settled<T>>> = tasks.iter().map(|_| None).collect();
+        let mut unreadable = HashSet::new();
         let mut results: HashMap<usize, Placed> = HashMap::new();
         let mut setbacks = 0;
         loop {
@@ -71,13 +75,19 @@ impl DynamoJobs {
             }
             let unknown: Vec<JobId> = jobs.into_iter().filter(|job| !known.contains_key(job)).collect();
             if !unknown.is_empty() {
-                known.extend(self.load_readable(unknown, operation).await?);
+                for (id, stored) in self.load_readable(unknown, operation).await? {
+                    match stored {
+                        Some(stored) => known.extend([(id, stored)]),
+                        None => unreadable.extend([id]),
+                    }
+                }
             }
             let mut written = Vec::new();
             let mut changes = Vec::new();
             for at in open {
                 let Some(before) = known.get(&tasks[at].job) else {
-                    settled[at] = Some(Settled::Missing);
+                    let bad = unreadable.contains(&tasks[at].job);
+                    settled[at] = Some(if bad { Settled::Unreadable } else { Settled::Missing });
                     continue;
                 };
                 match (tasks[at].decide)(before) {
@@ -112,7 +122,8 @@ impl DynamoJobs {
                         known.remove(&job);
                         // What stands there now comes with the refusal; without it, the job is read again.
                         if let Some((0, Some(item))) = items.into_iter().next() {
-                            known.insert(job, Stored::read(&item, operation)?);
+                            let stored = readable(Stored::read(&item, operation).map(Some), &job)?;
+                            known.extend(stored.map(|stored| (job, stored)));
                         }
                     }
                 }

@@ -1,13 +1,22 @@
 //! Choosing the next jobs.
 
-use super::{Place, Rows, readable};
-use crate::error::{Kind, StoreError};
+use super::{PUT_OFF, Place, Rows, unreadable};
+use crate::error::StoreError;
 use crate::state::{self, Command};
 use crate::store::{Claim, MAX_PAGE, Pace};
 use atlas_schema::{Actor, JobKind, JobRecord, QueueName, Timestamp, WorkerId};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// How many more jobs of each wanted queue may run; queues without room are missing.
+type Rooms<'w> = BTreeMap<&'w QueueName, usize>;
+
+/// A job that may be claimed. Sorts as claims do, over all queues.
+type Candidate<'w> = (Place, &'w QueueName, &'w JobKind);
+
+/// Jobs that can't be read take nobody's room: they are put off, and others are looked for in their place. A claim puts off
+/// [`MAX_PAGE`] or a few more at most; the next one finds those behind them.
 pub(super) fn claim(
     rows: &mut impl Rows,
     wanted: &Claim,
@@ -15,31 +24,55 @@ pub(super) fn claim(
     lease: Duration,
     now: Timestamp,
 ) -> Result<Vec<JobRecord>, StoreError> {
-    let mut claimed = Vec::new();
+    let mut claimed: Vec<JobRecord> = Vec::new();
     let mut paces = BTreeMap::new();
-    let mut rooms = BTreeMap::new();
+    let mut rooms = rooms(rows, wanted, &mut paces, now)?;
     let mut left = wanted.limit.min(MAX_PAGE);
-    for before in found(rows, wanted, &mut rooms, &mut paces, now)? {
-        let Some(room) = rooms.get_mut(&before.queue).filter(|room| **room > 0 && left > 0) else { continue };
-        (*room, left) = (*room - 1, left - 1);
-        let id = before.id;
-        if before.deadline.is_some_and(|deadline| deadline <= now) {
-            // Left in the queue it would stand in front of jobs that can still run until the next sweep.
-            if let Ok(applied) = state::apply(&before, Command::TimeOut, now, Actor::Sweeper {}) {
+    let mut put_off = 0;
+    loop {
+        let known = put_off;
+        for (place, queue, kind) in candidates(rows, wanted, &rooms, left, now)? {
+            let id = place.2;
+            let before = match rows.load(id) {
+                Err(error) if unreadable(&error, &id) => {
+                    rows.put_off(queue, kind, place, now.saturating_add(PUT_OFF))?;
+                    put_off += 1;
+                    continue;
+                }
+                loaded => loaded?,
+            };
+            let Some(before) = before else { continue };
+            let Some(room) = rooms.get_mut(queue).filter(|room| **room > 0 && left > 0) else { continue };
+            (*room, left) = (*room - 1, left - 1);
+            if before.deadline.is_some_and(|deadline| deadline <= now) {
+                // Left in the queue it would stand in front of jobs that can still run until the next sweep.
+                if let Ok(applied) = state::apply(&before, Command::TimeOut, now, Actor::Sweeper {}) {
+                    rows.update(&before, applied)?;
+                }
+                continue;
+            }
+            let command = Command::Claim { worker: worker.clone(), lease };
+            if let Ok(applied) = state::apply(&before, command, now, Actor::Worker { id: worker.clone() }) {
+                let record = applied.record.clone();
+                if let Some(pace) = paces.get_mut(&record.queue) {
+                    *pace = pace.spent(1);
+                }
                 rows.update(&before, applied)?;
+                let payload = rows.payload(id)?;
+                claimed.push(record.map_payload(|()| payload));
             }
-            continue;
         }
-        let command = Command::Claim { worker: worker.clone(), lease };
-        if let Ok(applied) = state::apply(&before, command, now, Actor::Worker { id: worker.clone() }) {
-            let record = applied.record.clone();
-            if let Some(pace) = paces.get_mut(&record.queue) {
-                *pace = pace.spent(1);
-            }
-            rows.update(&before, applied)?;
-            let payload = rows.payload(id)?;
-            claimed.push(record.map_payload(|()| payload));
+        if put_off == known || left == 0 {
+            break;
         }
+        if put_off >= MAX_PAGE {
+            tracing::error!(put_off, "so many waiting jobs can't be read that a claim gave up looking behind them");
+            break;
+        }
+    }
+    if put_off > 0 {
+        // Those that were found later may have stood in front in another queue.
+        claimed.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.id));
     }
     for (queue, pace) in &paces {
         rows.set_pace(queue, *pace)?;
@@ -47,60 +80,44 @@ pub(super) fn claim(
     Ok(claimed)
 }
 
-/// The jobs that may be claimed, best first, and perhaps some more than there is room for: behind those that can't be read
-/// others are looked for.
-fn found<'w>(
-    rows: &mut impl Rows,
-    wanted: &'w Claim,
-    rooms: &mut BTreeMap<&'w QueueName, usize>,
-    paces: &mut BTreeMap<QueueName, Pace>,
-    now: Timestamp,
-) -> Result<Vec<JobRecord<()>>, StoreError> {
-    let mut unreadable = HashSet::new();
-    loop {
-        let known = unreadable.len();
-        let mut found = Vec::new();
-        for (_, _, id) in candidates(rows, wanted, known, rooms, paces, now)? {
-            match rows.load(id) {
-                Err(error) if error.kind() == Kind::Corrupt => {
-                    if unreadable.insert(id) {
-                        readable::<()>(Err(error), &id)?;
-                    }
-                }
-                loaded => found.extend(loaded?),
-            }
-        }
-        if unreadable.len() == known || known >= MAX_PAGE {
-            return Ok(found);
-        }
-    }
-}
-
+/// The next places of all queues with room, best first.
 fn candidates<'w>(
     rows: &mut impl Rows,
     wanted: &'w Claim,
-    more: usize,
-    rooms: &mut BTreeMap<&'w QueueName, usize>,
-    paces: &mut BTreeMap<QueueName, Pace>,
+    rooms: &Rooms<'w>,
+    most: usize,
     now: Timestamp,
-) -> Result<Vec<Place>, StoreError> {
-    let queues: BTreeSet<&QueueName> = wanted.queues.iter().collect();
+) -> Result<Vec<Candidate<'w>>, StoreError> {
     let kinds: BTreeSet<&JobKind> = wanted.kinds.iter().collect();
-    let mut places = Vec::new();
-    for queue in queues {
-        let Some(room) = room(rows, queue, wanted.limit, paces, now)? else { continue };
-        rooms.insert(queue, room);
+    let mut all = Vec::new();
+    for (queue, room) in rooms.iter().filter(|(_, room)| **room > 0) {
         let mut of_queue = Vec::new();
         for kind in &kinds {
-            of_queue.extend(rows.ready(queue, kind, now, room + more)?);
+            of_queue.extend(rows.ready(queue, kind, now, *room)?.into_iter().map(|place| (place, *queue, *kind)));
         }
         of_queue.sort_unstable();
-        of_queue.truncate(room + more);
-        places.extend(of_queue);
+        of_queue.truncate(*room);
+        all.extend(of_queue);
     }
-    places.sort_unstable();
-    places.truncate(wanted.limit.min(MAX_PAGE) + more);
-    Ok(places)
+    all.sort_unstable();
+    all.truncate(most);
+    Ok(all)
+}
+
+/// Notes the paces of queues with a rate limit.
+fn rooms<'w>(
+    rows: &mut impl Rows,
+    wanted: &'w Claim,
+    paces: &mut BTreeMap<QueueName, Pace>,
+    now: Timestamp,
+) -> Result<Rooms<'w>, StoreError> {
+    let mut rooms = Rooms::new();
+    for queue in wanted.queues.iter().collect::<BTreeSet<_>>() {
+        if let Some(room) = room(rows, queue, wanted.limit, paces, now)? {
+            rooms.insert(queue, room);
+        }
+    }
+    Ok(rooms)
 }
 
 /// How many more jobs of a queue may run; `None` if none. Notes the pace of a queue with a rate limit.

@@ -1,10 +1,10 @@
 //! Adding jobs, each once.
 
-use super::{Rows, json_len, nests_at_most};
+use super::{Rows, json_len, nests_at_most, unreadable};
 use crate::error::{Kind, StoreError};
 use crate::spec::NewJob;
 use crate::state::Reject;
-use crate::store::{Enqueued, JobRef, MAX_NESTING};
+use crate::store::{Enqueued, JobRef, MAX_NESTING, UNREADABLE};
 use atlas_schema::{JobId, JobRecord, Timestamp};
 use serde_json::Value;
 
@@ -69,10 +69,17 @@ fn existing(rows: &mut impl Rows, new: &JobRecord) -> Result<Option<JobId>, Stor
 
 /// The first field in which two jobs are not the same work.
 fn difference(rows: &mut impl Rows, new: &JobRecord, id: JobId) -> Result<Option<&'static str>, StoreError> {
-    let Some(old) = rows.load(id)? else {
+    let old = match rows.load(id) {
+        Err(error) if unreadable(&error, &id) => return Ok(Some(UNREADABLE)),
+        loaded => loaded?,
+    };
+    let Some(old) = old else {
         return Err(StoreError::new(Kind::Corrupt, rows.backend(), "enqueue"));
     };
-    let payload = rows.payload(id)?;
+    let payload = match rows.payload(id) {
+        Err(error) if unreadable(&error, &id) => return Ok(Some(UNREADABLE)),
+        payload => payload?,
+    };
     let fields = [
         (old.tenant != new.tenant, "tenant"),
         (old.kind != new.kind, "kind"),

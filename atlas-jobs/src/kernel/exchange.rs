@@ -2,7 +2,7 @@
 
 use super::claim::claim;
 use super::enqueue::unfit;
-use super::{Beat, Rows, check_limit, readable};
+use super::{Beat, Rows, check_limit, readable, unreadable};
 use crate::error::{Kind, StoreError};
 use crate::state::{self, Command, Reject};
 use crate::store::{Ack, AckAction, AckOutcome, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE};
@@ -44,7 +44,11 @@ pub(crate) fn exchange(rows: &mut impl Rows, exchange: Exchange) -> Result<Excha
 }
 
 fn acknowledge(rows: &mut impl Rows, ack: Ack, worker: &WorkerId, now: Timestamp) -> Result<AckOutcome, StoreError> {
-    let Some(before) = readable(rows.load(ack.job), &ack.job)? else { return Ok(AckOutcome::NotFound) };
+    let before = match rows.load(ack.job) {
+        Err(error) if unreadable(&error, &ack.job) => return Ok(AckOutcome::Unreadable),
+        loaded => loaded?,
+    };
+    let Some(before) = before else { return Ok(AckOutcome::NotFound) };
     let epoch = ack.epoch;
     let most = rows.capabilities().max_result_bytes;
     let command = match ack.action {
@@ -74,7 +78,12 @@ fn acknowledge(rows: &mut impl Rows, ack: Ack, worker: &WorkerId, now: Timestamp
 }
 
 fn hold(rows: &mut impl Rows, held: Held) -> Result<HeldOutcome, StoreError> {
-    let Some(record) = readable(rows.load(held.job), &held.job)? else {
+    let record = match rows.load(held.job) {
+        // Nobody else can have taken it: what it gives may still be recorded once the row is mended.
+        Err(error) if unreadable(&error, &held.job) => return Ok(HeldOutcome::Continue),
+        loaded => loaded?,
+    };
+    let Some(record) = record else {
         return Ok(HeldOutcome::Lost { epoch: held.epoch, status: None });
     };
     if state::holds(&record, held.epoch).is_err() {

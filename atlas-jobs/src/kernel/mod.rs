@@ -71,6 +71,8 @@ pub(crate) trait Rows {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Place>, StoreError>;
+    /// Puts a job that waits in this place back to a later time, without reading or changing anything else of it.
+    fn put_off(&mut self, queue: &QueueName, kind: &JobKind, place: Place, until: Timestamp) -> Result<(), StoreError>;
     fn running(&mut self, queue: &QueueName) -> Result<u64, StoreError>;
     fn queue(&mut self, queue: &QueueName) -> Result<Option<QueueState>, StoreError>;
     fn set_queue(&mut self, state: &QueueState) -> Result<(), StoreError>;
@@ -91,18 +93,29 @@ pub(crate) trait Rows {
     fn outbox_delete(&mut self, key: &str) -> Result<(), StoreError>;
 }
 
-/// What was read; nothing of a row that can't be read. Such a row is reported, and stands in no other's way.
+/// A job that can't be read waits for so long before a claim looks at it again. Often enough for one that was mended, or that
+/// this release can't read while a newer one is being rolled out and another worker can; seldom enough that such rows cost
+/// claims next to nothing.
+pub(crate) const PUT_OFF: Duration = Duration::from_mins(1);
+
+/// What was read; nothing of a row that can't be read. Such a row is reported, and stands in no other's way. Faults of the
+/// file, the tables or the server are not of one row, and stay errors.
 pub(crate) fn readable<T>(
     read: Result<Option<T>, StoreError>,
     what: &impl fmt::Display,
 ) -> Result<Option<T>, StoreError> {
     match read {
-        Err(error) if error.kind() == Kind::Corrupt => {
-            tracing::error!(%error, %what, "a stored row can't be read: it is passed over until it is mended or deleted");
-            Ok(None)
-        }
+        Err(error) if unreadable(&error, what) => Ok(None),
         read => read,
     }
+}
+
+/// Whether a row can't be read, and nothing else is wrong. Reports it.
+pub(crate) fn unreadable(error: &StoreError, what: &impl fmt::Display) -> bool {
+    if error.is_in_one_row() {
+        tracing::error!(%error, %what, "a stored row can't be read: it is passed over until it is mended or deleted");
+    }
+    error.is_in_one_row()
 }
 
 /// Changes queues and gives them all.

@@ -56,6 +56,8 @@ impl JobManager {
         let filter = Filter::default().with_kind(JobKind::batch()).with_created_before(before);
         let filter = filter.with_statuses([JobStatus::Pending, JobStatus::Processing]);
         let mut options = ListOptions::new(filter).with_order(Order::OldestFirst).with_limit(1);
+        // A batch that can't be read must not hold back everything for as long as it is damaged.
+        options = options.with_readable_only();
         loop {
             let page = self.store.list(options.clone()).await?;
             if let Some(batch) = page.items.first() {

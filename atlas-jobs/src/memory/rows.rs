@@ -350,6 +350,11 @@ impl Rows for MemoryRows {
         Ok(due.filter(|(_, run_at, _)| *run_at <= now).take(limit).copied().collect())
     }
 
+    fn put_off(&mut self, _: &QueueName, _: &JobKind, _: Place, _: Timestamp) -> Result<(), StoreError> {
+        // What is in memory can be read.
+        Ok(())
+    }
+
     fn running(&mut self, queue: &QueueName) -> Result<u64, StoreError> {
         let of_queue = self.counts.iter().filter(|((_, q, _, s), _)| q == queue && *s == JobStatus::Processing);
         Ok(of_queue.map(|(_, (jobs, _))| jobs).sum())

@@ -6,7 +6,7 @@ use super::fronts::{Look, Piece};
 use super::record::{CLAIMED, JOB, Reader, full, group_of, int};
 use super::session::{Conn, Param, Session};
 use crate::error::StoreError;
-use crate::kernel::{check_limit, readable};
+use crate::kernel::{check_limit, unreadable};
 use crate::store::{Claim, Pace, QueueState};
 use atlas_schema::{JobKind, JobRecord, QueueName, WorkerId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,6 +17,8 @@ use tokio_postgres::Row;
 const OPERATION: &str = "exchange";
 /// So many jobs whose time has come are made ready by one claim.
 pub(super) const PROMOTED: i64 = 5000;
+/// How often one claim looks for other jobs because some of those it took can't be read. The next claim goes on behind them.
+const MAX_ROUNDS: usize = 20;
 
 pub(super) const PROMOTE: &str = include_str!("sql/promote.sql");
 
@@ -56,6 +58,18 @@ pub(super) fn wanted(claim: Option<Claim>) -> Result<Option<Wanted>, StoreError>
     Ok(any.then_some(Wanted { queues, kinds, limit: claim.limit }))
 }
 
+/// What a claim took.
+pub(super) struct Claimed {
+    pub(super) jobs: Vec<JobRecord>,
+    /// Jobs that can't be read: they went back, and left room for others.
+    pub(super) put_off: usize,
+}
+
+/// In the order in which they should start.
+pub(super) fn in_order(jobs: &mut [JobRecord]) {
+    jobs.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.run_at, job.id));
+}
+
 /// Where one claim looks, lane by lane.
 pub(super) struct Sight {
     lanes: Vec<(QueueName, JobKind, Look)>,
@@ -63,27 +77,38 @@ pub(super) struct Sight {
 }
 
 impl Db {
-    /// The records of a claim's rows, in the order in which they should start.
+    /// The records of a claim's rows, in the order in which they should start. Those that can't be read go back.
     pub(super) async fn claimed<C: Conn>(
         &self,
         session: Session<'_, C>,
+        worker: &WorkerId,
         sight: &Sight,
         rows: &[Row],
-    ) -> Result<Vec<JobRecord>, StoreError> {
+    ) -> Result<Claimed, StoreError> {
         let groups: Result<Vec<i32>, _> = rows.iter().map(|row| group_of(row, OPERATION)).collect();
         let names = self.groups.names(session, groups?.into_iter()).await?;
-        let mut claimed: Vec<JobRecord> = Vec::with_capacity(rows.len());
+        let mut jobs: Vec<JobRecord> = Vec::with_capacity(rows.len());
+        let mut bad = Vec::new();
         for row in rows {
             let row = Reader::new(row, OPERATION);
-            // One that can't be read stays leased to this worker, which never runs it: nobody else is held up by it.
-            claimed.extend(readable(full(row, self.stage, &names).map(Some), &row.id(1)?)?);
+            let id = row.id(1)?;
+            match full(row, self.stage, &names) {
+                Err(error) if unreadable(&error, &id) => bad.push(id),
+                job => jobs.push(job?),
+            }
         }
-        claimed.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.run_at, job.id));
+        in_order(&mut jobs);
         for (queue, kind, look) in &sight.lanes {
-            let own = claimed.iter().filter(|job| job.queue == *queue && job.kind == *kind);
+            let own = jobs.iter().filter(|job| job.queue == *queue && job.kind == *kind);
             self.fronts.found((queue, kind), look, sight.began, own);
         }
-        Ok(claimed)
+        let mut put_off = 0;
+        if !bad.is_empty() {
+            let own = session.rows("SELECT no FROM atlas_jobs_worker WHERE name = $1", &[&worker.as_str()]).await?;
+            let own: Result<Vec<i32>, _> = own.iter().map(|row| Reader::new(row, OPERATION).get(0)).collect();
+            put_off = self.put_off(session, &bad, &own?).await?;
+        }
+        Ok(Claimed { jobs, put_off })
     }
 
     /// Where a claim that begins now should look.
@@ -157,13 +182,7 @@ impl Db {
             return Ok(Vec::new());
         }
         session.rows(PROMOTE, &[&PROMOTED]).await?;
-        let sight = self.sight(wanted);
-        let mut params = ClaimParams::new(worker.as_str(), wanted, &sight);
-        params.queues = rooms.iter().map(|(queue, _)| queue.as_str()).collect();
-        params.rooms = rooms.iter().map(|(_, room)| *room).collect();
-        params.controlled = true;
-        let rows = session.rows(&self.claims.many, &params.many()).await?;
-        let claimed = self.claimed(session, &sight, &rows).await?;
+        let claimed = self.claim_rooms(session, worker, wanted, rooms).await?;
         for job in &claimed {
             if let Some(pace) = paces.get_mut(&job.queue) {
                 *pace = pace.spent(1);
@@ -173,6 +192,43 @@ impl Db {
             let sql = "UPDATE atlas_jobs_queue SET pace_left = $2, pace_at = $3 WHERE queue = $1";
             session.rows(sql, &[&queue.as_str(), &int(pace.left), &pace.at.as_millis()]).await?;
         }
+        Ok(claimed)
+    }
+
+    /// Claims until there is no room left, or nothing more that can be read.
+    async fn claim_rooms<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        worker: &WorkerId,
+        wanted: &Wanted,
+        mut rooms: Vec<(&QueueName, i64)>,
+    ) -> Result<Vec<JobRecord>, StoreError> {
+        let mut claimed: Vec<JobRecord> = Vec::new();
+        for _ in 0..MAX_ROUNDS {
+            let left = wanted.limit.saturating_sub(claimed.len());
+            if left == 0 || rooms.is_empty() {
+                break;
+            }
+            let sight = self.sight(wanted);
+            let mut params = ClaimParams::new(worker.as_str(), wanted, &sight);
+            params.limit = i64::try_from(left).unwrap_or(i64::MAX);
+            params.queues = rooms.iter().map(|(queue, _)| queue.as_str()).collect();
+            params.rooms = rooms.iter().map(|(_, room)| *room).collect();
+            params.controlled = true;
+            let rows = session.rows(&self.claims.many, &params.many()).await?;
+            let Claimed { jobs, put_off } = self.claimed(session, worker, &sight, &rows).await?;
+            for job in &jobs {
+                if let Some((_, room)) = rooms.iter_mut().find(|(queue, _)| **queue == job.queue) {
+                    *room -= 1;
+                }
+            }
+            rooms.retain(|(_, room)| *room > 0);
+            claimed.extend(jobs);
+            if put_off == 0 {
+                break;
+            }
+        }
+        in_order(&mut claimed);
         Ok(claimed)
     }
 

@@ -8,12 +8,14 @@ use super::record::{FROM, JOB, Reader, STATE, full, group_of};
 use super::rows::{Write, uuids};
 use super::session::{Conn, PART, Session};
 use crate::error::{Kind, StoreError};
-use crate::kernel::{json_len, unfit};
+use crate::kernel::{json_len, readable, unfit};
 use crate::spec::NewJob;
 use crate::state::{self, Applied, Reject};
-use crate::store::Enqueued;
+use crate::store::{Enqueued, UNREADABLE};
 use atlas_schema::{AuditKind, JobId, JobRecord, Timestamp};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use tokio_postgres::Row;
 
 /// The most jobs of one statement; a call with more is several.
 pub(super) const CHUNK: usize = 1000;
@@ -214,9 +216,11 @@ impl Db {
         let holders = self.holders(session, &doubtful).await?;
         let mut left = Vec::new();
         for (new, holder) in doubtful.into_iter().zip(holders) {
-            if let Some(old) = holder {
-                let id = old.id;
-                let differs = difference(&old, &new.applied.record);
+            if let Some((id, old)) = holder {
+                let differs = match old {
+                    Some(old) => difference(&old, &new.applied.record),
+                    None => Some(UNREADABLE),
+                };
                 let answer = differs.map_or(Enqueued::Existing { id }, |differs| Enqueued::Conflict { id, differs });
                 answers[new.at] = Some(answer);
             } else if let Some(reject) = too_late(&new.applied, now) {
@@ -228,12 +232,12 @@ impl Db {
         Ok(left)
     }
 
-    /// The job that holds one of each new job's keys.
+    /// The job that holds one of each new job's keys, and its record if that can be read.
     async fn holders<C: Conn>(
         &self,
         session: Session<'_, C>,
         new: &[Candidate],
-    ) -> Result<Vec<Option<JobRecord>>, StoreError> {
+    ) -> Result<Vec<Option<(JobId, Option<JobRecord>)>>, StoreError> {
         let records: Vec<&JobRecord> = new.iter().map(|new| &new.applied.record).collect();
         let tenants: Vec<&str> = records.iter().map(|record| record.tenant.as_str()).collect();
         let keys: Vec<Option<&str>> =
@@ -243,8 +247,14 @@ impl Db {
         let ids = uuids(records.iter().map(|record| &record.id));
         let found = self.find(session, &tenants, &keys, &ids, &external).await?;
         let there: Vec<JobId> = found.iter().flatten().copied().collect();
-        let jobs = self.read(session, &there).await?;
-        Ok(found.into_iter().map(|id| id.and_then(|id| jobs.get(&id).cloned())).collect())
+        let (rows, names) = self.rows_of(session, &there).await?;
+        let mut jobs = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let row = Reader::new(row, session.operation);
+            let id = row.id(1)?;
+            jobs.insert(id, readable(full(row, self.stage, &names).map(Some), &id)?);
+        }
+        Ok(found.into_iter().map(|id| id.and_then(|id| Some((id, jobs.get(&id)?.clone())))).collect())
     }
 
     pub(super) async fn find<C: Conn, T: tokio_postgres::types::ToSql + Sync>(
@@ -264,16 +274,26 @@ impl Db {
         rows.iter().map(read).collect()
     }
 
+    /// The rows of whole records, and the names of their groups.
+    async fn rows_of<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        ids: &[JobId],
+    ) -> Result<(Vec<Row>, HashMap<i32, Arc<Names>>), StoreError> {
+        let sql = format!("SELECT {JOB}, {STATE}, j.payload, s.result FROM {FROM} WHERE j.id = ANY($1::uuid[])");
+        let rows = session.rows(&sql, &[&uuids(ids)]).await?;
+        let groups: Result<Vec<i32>, _> = rows.iter().map(|row| group_of(row, session.operation)).collect();
+        let names = self.groups.names(session, groups?.into_iter()).await?;
+        Ok((rows, names))
+    }
+
     /// Whole records.
     pub(super) async fn read<C: Conn>(
         &self,
         session: Session<'_, C>,
         ids: &[JobId],
     ) -> Result<HashMap<JobId, JobRecord>, StoreError> {
-        let sql = format!("SELECT {JOB}, {STATE}, j.payload, s.result FROM {FROM} WHERE j.id = ANY($1::uuid[])");
-        let rows = session.rows(&sql, &[&uuids(ids)]).await?;
-        let groups: Result<Vec<i32>, _> = rows.iter().map(|row| group_of(row, session.operation)).collect();
-        let names = self.groups.names(session, groups?.into_iter()).await?;
+        let (rows, names) = self.rows_of(session, ids).await?;
         let read = |row| {
             let record = full(Reader::new(row, session.operation), self.stage, &names)?;
             Ok((record.id, record))

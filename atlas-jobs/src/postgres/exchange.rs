@@ -5,7 +5,7 @@
 //! another, and the state machine decides in between.
 
 use super::Db;
-use super::claim::{ClaimParams, PROMOTE, PROMOTED, Sight};
+use super::claim::{ClaimParams, Claimed, PROMOTE, PROMOTED, Sight, Wanted, in_order};
 use super::error::{BACKEND, failed};
 use super::record::{Reader, int};
 use super::request::{News, Request, Results};
@@ -41,6 +41,15 @@ struct Said {
     claimed: Vec<Row>,
 }
 
+/// What they come to.
+struct Answer {
+    exchanged: Exchanged,
+    /// Which outcomes are still open.
+    open: Vec<usize>,
+    /// So many of the claimed jobs can't be read, and went back.
+    put_off: usize,
+}
+
 impl Db {
     pub(super) async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
         let request = Request::new(exchange, self.capabilities().max_result_bytes)?;
@@ -53,7 +62,7 @@ impl Db {
             };
             let controlled: bool = Reader::new(beat, OPERATION).get(2)?;
             let session = Session::new(&client, OPERATION);
-            let (mut exchanged, open) = self.answer(session, &request, sight.as_ref(), &said).await?;
+            let Answer { mut exchanged, open, put_off } = self.answer(session, &request, sight.as_ref(), &said).await?;
             if !open.is_empty() {
                 // Somebody asked the job to stop in that very moment: its row changed while it was being ended. Now it is locked.
                 let transaction = self.begin(&mut client, OPERATION).await?;
@@ -67,18 +76,24 @@ impl Db {
                 transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
             }
             // What was claimed after all was claimed because the control ended between the beat and the claim: the worker has it.
-            if controlled
-                && exchanged.claimed.is_empty()
+            let controlled = controlled && exchanged.claimed.is_empty();
+            if (controlled || put_off > 0)
                 && let Some(claim) = &request.claim
             {
-                // Somebody controls one of the queues since the last time: this claim goes the careful way, and the next ones at once.
-                self.note_controlled(&claim.queues);
+                if controlled {
+                    // Somebody controls one of the queues since the last time: this claim goes the careful way, and the next
+                    // ones at once.
+                    self.note_controlled(&claim.queues);
+                }
+                let limit = claim.limit.saturating_sub(exchanged.claimed.len());
+                let rest = Wanted { queues: claim.queues.clone(), kinds: claim.kinds.clone(), limit };
                 let transaction = self.begin(&mut client, OPERATION).await?;
                 let session = Session::new(&transaction, OPERATION);
                 let mark = "UPDATE atlas_jobs_worker SET xact = pg_current_xact_id() WHERE name = $1 AND beat = $2";
                 session.rows(mark, &[&request.worker.as_str(), &request.beat]).await?;
-                exchanged.claimed = self.claim_controlled(session, &request.worker, claim).await?;
+                exchanged.claimed.extend(self.claim_controlled(session, &request.worker, &rest).await?);
                 transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
+                in_order(&mut exchanged.claimed);
             }
             return Ok(exchanged);
         }
@@ -146,15 +161,14 @@ impl Db {
         Ok(said)
     }
 
-    /// The answers of a usual exchange, and which outcomes are still open. Those that found no lease are too late: a look at
-    /// their jobs tells why.
+    /// The answers of a usual exchange. Outcomes that found no lease are too late: a look at their jobs tells why.
     async fn answer<C: Conn>(
         &self,
         session: Session<'_, C>,
         request: &Request,
         sight: Option<&Sight>,
         said: &Said,
-    ) -> Result<(Exchanged, Vec<usize>), StoreError> {
+    ) -> Result<Answer, StoreError> {
         let mut applied = applied(&said.completed)?;
         let (mut held, cancels) = (Vec::with_capacity(request.held.len()), cancels(&said.held)?);
         let late = request.acks.iter().filter(|ack| !applied.contains_key(&ack.job)).map(|ack| ack.job);
@@ -162,16 +176,21 @@ impl Db {
         let unclear: Vec<JobId> = late.chain(gone).collect();
         // An acknowledgement that came twice in one exchange is the second one's affair.
         let twice = applied.len() < request.acks.len();
-        let mut jobs = HashMap::new();
+        let (mut jobs, mut unreadable) = (HashMap::new(), HashSet::new());
         if twice || !unclear.is_empty() {
             let ids: Vec<JobId> = request.known().into_iter().collect();
-            let (loaded, _) = self.load(session, &ids).await?;
-            jobs.extend(loaded.into_iter().map(|(id, before)| (id, before.record)));
+            let loaded = self.load(session, &ids).await?;
+            jobs.extend(loaded.jobs.into_iter().map(|(id, before)| (id, before.record)));
+            unreadable = loaded.unreadable;
         }
         let (mut acks, mut open) = (Vec::with_capacity(request.acks.len()), Vec::new());
         for (at, ack) in request.acks.iter().enumerate() {
             if let Some(version) = applied.remove(&ack.job) {
                 acks.push(AckOutcome::Applied { status: JobStatus::Completed, version });
+                continue;
+            }
+            if unreadable.contains(&ack.job) {
+                acks.push(AckOutcome::Unreadable);
                 continue;
             }
             let job = jobs.get(&ack.job);
@@ -188,11 +207,11 @@ impl Db {
                 None => lost(jobs.get(&one.job), one),
             });
         }
-        let claimed = match sight {
-            Some(sight) => self.claimed(session, sight, &said.claimed).await?,
-            None => Vec::new(),
+        let Claimed { jobs: claimed, put_off } = match sight {
+            Some(sight) => self.claimed(session, &request.worker, sight, &said.claimed).await?,
+            None => Claimed { jobs: Vec::new(), put_off: 0 },
         };
-        Ok((Exchanged { acks, held, claimed, reconciled: 0 }, open))
+        Ok(Answer { exchanged: Exchanged { acks, held, claimed, reconciled: 0 }, open, put_off })
     }
 
     /// The careful way: statement by statement, with decisions in between.
@@ -211,12 +230,15 @@ impl Db {
         }
         let known = request.known();
         let mut affected: Vec<JobId> = known.iter().copied().collect();
+        let mut leases: Vec<(JobId, u64)> = Vec::new();
         if request.reconcile {
-            let sql = "SELECT id FROM atlas_jobs_lease WHERE worker = $1 LIMIT $2";
+            let sql = "SELECT id, epoch FROM atlas_jobs_lease WHERE worker = $1 LIMIT $2";
             let most = i64::try_from(known.len().saturating_add(MAX_PAGE)).unwrap_or(i64::MAX);
             for row in session.rows(sql, &[&number, &most]).await? {
-                affected.push(Reader::new(&row, OPERATION).id(0)?);
+                let row = Reader::new(&row, OPERATION);
+                leases.push((row.id(0)?, row.number(1)?));
             }
+            affected.extend(leases.iter().map(|(id, _)| *id));
         }
         let mut locked = self.lock(session, &affected).await?;
         for ack in &request.acks {
@@ -230,15 +252,21 @@ impl Db {
                 Some(job) if state::holds(job, held.epoch).is_ok() => {
                     job.cancel_requested.clone().map_or(HeldOutcome::Continue, HeldOutcome::CancelRequested)
                 }
+                // Nobody else can have taken it: what it gives may still be recorded once the row is mended.
+                None if locked.is_unreadable(held.job) => HeldOutcome::Continue,
                 job => lost(job, held),
             });
         }
+        let mut stray = Vec::new();
         if request.reconcile {
             let of_acks = request.acks.iter().map(|ack| (ack.job, ack.epoch));
             let told: HashSet<(JobId, u64)> =
                 of_acks.chain(request.held.iter().map(|held| (held.job, held.epoch))).collect();
-            for id in &affected[known.len()..] {
-                let Some(epoch) = locked.get(*id).map(|job| job.epoch) else { continue };
+            for (id, leased) in &leases {
+                let Some(epoch) = locked.get(*id).map(|job| job.epoch) else {
+                    stray.extend(Some(*id).filter(|id| locked.is_unreadable(*id) && !told.contains(&(*id, *leased))));
+                    continue;
+                };
                 // A job that is acknowledged in an older epoch is no less unheard of in this one.
                 if told.contains(&(*id, epoch)) {
                     continue;
@@ -249,6 +277,7 @@ impl Db {
             }
         }
         locked.finish(session).await?;
+        exchanged.reconciled += self.put_off(session, &stray, &[number]).await?;
         if !request.progress.ids.is_empty() {
             let News { ids, epochs, values } = &request.progress;
             session.rows(PROGRESS, &[&uuids(ids), epochs, values, &worker]).await?;
@@ -266,7 +295,10 @@ impl Db {
         ack: &Ack,
         worker: &WorkerId,
     ) -> Result<AckOutcome, StoreError> {
-        let Some(before) = locked.get(ack.job) else { return Ok(AckOutcome::NotFound) };
+        let Some(before) = locked.get(ack.job) else {
+            let bad = locked.is_unreadable(ack.job);
+            return Ok(if bad { AckOutcome::Unreadable } else { AckOutcome::NotFound });
+        };
         let epoch = ack.epoch;
         let command = match ack.action.clone() {
             AckAction::Complete { result } => {

@@ -6,7 +6,7 @@ use super::record::{FROM, JOB, Reader, STATE, WIDTH, code, event, full, group_of
 use super::session::{Param, Session};
 use crate::cursor::Cursor;
 use crate::error::{Kind, StoreError};
-use crate::kernel::check_limit;
+use crate::kernel::{check_limit, readable};
 use crate::store::{Count, HistoryOptions, JobRef, ListOptions, Order, Page, Scope, Statistics};
 use atlas_schema::{AuditEvent, JobId, JobRecord, Timestamp};
 use std::time::Duration;
@@ -67,15 +67,20 @@ impl Db {
         let groups: Result<Vec<i32>, _> = jobs_in(&rows).map(|row| group_of(row, OPERATION)).collect();
         let names = self.groups.names(session, groups?.into_iter()).await?;
         let mut items = Vec::with_capacity(options.limit);
+        let (mut looked, mut last) = (0, None);
         for row in jobs_in(&rows).take(options.limit) {
-            items.push(full(Reader::new(row, OPERATION), self.stage, &names)?);
+            let row = Reader::new(row, OPERATION);
+            let id = row.id(1)?;
+            (looked, last) = (looked + 1, Some((row.time(2)?, id)));
+            let job = full(row, self.stage, &names).map(Some);
+            items.extend(if options.readable_only { readable(job, &id)? } else { job? });
         }
         let Some(end) = rows.iter().find(|row| !is_job(row)) else { return Ok(Page { items, next: None }) };
         let end = Reader::new(end, OPERATION);
         // More matched than fit, by number or by size: go on after the last that is here.
         let (matched, scanned) = (end.number::<usize>(WIDTH + 3)?, end.number::<usize>(WIDTH + 4)?);
-        let next = match items.last() {
-            Some(last) if matched > items.len() => Some((last.created_at, last.id)),
+        let next = match last {
+            Some(last) if matched > looked => Some(last),
             _ if scanned == SCAN => Some((end.time(2)?, end.id(1)?)),
             _ => None,
         };

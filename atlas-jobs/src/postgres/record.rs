@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn bad(&self) -> StoreError {
-        corrupt(self.operation, "a stored record is not one that this release writes")
+        corrupt(self.operation, "a stored record is not one that this release writes").in_one_row()
     }
 }
 

@@ -45,9 +45,9 @@ impl Db {
         let mut swept = Swept::default();
         let mut left = options.limit;
         let overdue = ids(session, OVERDUE, &[&most(left)]).await?;
-        swept.timed_out = self.end(session, &overdue, |_| Command::TimeOut, &mut left).await?;
+        (swept.timed_out, _) = self.end(session, &overdue, |_| Command::TimeOut, &mut left).await?;
         let unanswered = ids(session, UNANSWERED, &[&most(left)]).await?;
-        swept.cancelled = self.end(session, &unanswered, |_| Command::EndCancel, &mut left).await?;
+        (swept.cancelled, _) = self.end(session, &unanswered, |_| Command::EndCancel, &mut left).await?;
         let dead: Vec<&str> = options.dead.iter().map(AsRef::as_ref).collect();
         let mut silent: Vec<i32> = Vec::new();
         for row in session.rows(SILENT, &[&dead]).await? {
@@ -55,7 +55,9 @@ impl Db {
         }
         if !silent.is_empty() {
             let leases = ids(session, LEASES_OF, &[&silent, &most(left)]).await?;
-            swept.expired = self.end(session, &leases, |epoch| Command::ExpireLease { epoch }, &mut left).await?;
+            let (ended, unreadable) =
+                self.end(session, &leases, |epoch| Command::ExpireLease { epoch }, &mut left).await?;
+            swept.expired = ended + self.put_off(session, &unreadable, &silent).await?;
             if leases.len() < options.limit {
                 let sql = "UPDATE atlas_jobs_worker w SET idle = true WHERE no = ANY($1::int4[])
                     AND NOT EXISTS (SELECT FROM atlas_jobs_lease l WHERE l.worker = w.no)";
@@ -75,15 +77,16 @@ impl Db {
         Ok(swept)
     }
 
+    /// How many were ended, and which can't be read.
     async fn end<C: Conn>(
         &self,
         session: Session<'_, C>,
         ids: &[JobId],
         command: impl Fn(u64) -> Command,
         left: &mut usize,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<(usize, Vec<JobId>), StoreError> {
         if ids.is_empty() || *left == 0 {
-            return Ok(0);
+            return Ok((0, Vec::new()));
         }
         // Whoever holds one is at work on it, or has stopped: the next sweep sees to it.
         let mut locked = self.lock_free(session, ids).await?;
@@ -96,8 +99,9 @@ impl Db {
             }
         }
         *left = left.saturating_sub(ended);
+        let unreadable = locked.unreadable(ids);
         locked.finish(session).await?;
-        Ok(ended)
+        Ok((ended, unreadable))
     }
 
     pub(super) async fn command(
@@ -185,12 +189,23 @@ impl Db {
                 gone.push(*id);
             }
         }
+        let unreadable = locked.unreadable(&ids);
         locked.finish(session).await?;
+        if let Purge::Ended { status, .. } = &options.what
+            && !unreadable.is_empty()
+        {
+            // They were taken off the list of those that ended. Once mended they are to be found again, and until then not by
+            // every purge.
+            let sql = "INSERT INTO atlas_jobs_ended (at, status, ids) VALUES (atlas_jobs_now(), $1, $2)";
+            session.rows(sql, &[&code(*status), &uuids(&unreadable)]).await?;
+        }
         let keys = uuids(&gone);
         session.rows("DELETE FROM atlas_jobs_job WHERE id = ANY($1::uuid[])", &[&keys]).await?;
         session.rows("DELETE FROM atlas_jobs_event WHERE job = ANY($1::uuid[])", &[&keys]).await?;
         transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
-        Ok(Purged { jobs: gone.len(), more })
+        // Those that can't be read would be found again and again by who asks for all that ended until now.
+        let stuck = gone.is_empty() && !unreadable.is_empty() && matches!(options.what, Purge::Ended { .. });
+        Ok(Purged { jobs: gone.len(), more: more && !stuck })
     }
 }
 

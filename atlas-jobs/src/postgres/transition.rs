@@ -1,6 +1,7 @@
 //! The rare transitions: rows are locked and read, the state machine decides, the rows it makes are written.
 //!
-//! Claims and completions do not come this way: see `claim_rest.sql` and `complete.sql`.
+//! Claims and completions do not come this way: see `claim_rest.sql` and `complete.sql`. Nor do jobs whose rows can't be read:
+//! all that can be done for one is `put_off.sql`.
 
 use super::Db;
 use super::error::{BACKEND, corrupt};
@@ -9,10 +10,10 @@ use super::record::{FROM, JOB, Reader, STATE, WIDTH, group_of, record};
 use super::rows::{Before, Place, Write, uuids};
 use super::session::{Conn, Session};
 use crate::error::{Kind, StoreError};
-use crate::kernel::readable;
+use crate::kernel::{PUT_OFF, unreadable};
 use crate::state::{self, Command, Reject};
 use atlas_schema::{Actor, JobId, JobRecord, Timestamp};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How often a job may slip from table to table while it is being locked.
 const TRIES: usize = 50;
@@ -22,9 +23,18 @@ const MOST: usize = 512 * 1024 * 1024;
 
 const LOCK: &str = include_str!("sql/lock.sql");
 
+/// Jobs as they are now.
+pub(super) struct Loaded {
+    pub(super) jobs: HashMap<JobId, Before>,
+    /// They are there, and their rows can't be read.
+    pub(super) unreadable: HashSet<JobId>,
+    pub(super) now: Timestamp,
+}
+
 /// Jobs that stay as they are until the transaction ends, and what is to be written of them.
 pub(super) struct Locked {
     jobs: HashMap<JobId, Before>,
+    unreadable: HashSet<JobId>,
     pub(super) now: Timestamp,
     pub(super) write: Write,
 }
@@ -32,6 +42,16 @@ pub(super) struct Locked {
 impl Locked {
     pub(super) fn get(&self, id: JobId) -> Option<&JobRecord<()>> {
         self.jobs.get(&id).map(|before| &before.record)
+    }
+
+    /// Whether it is there, and can't be read.
+    pub(super) fn is_unreadable(&self, id: JobId) -> bool {
+        self.unreadable.contains(&id)
+    }
+
+    /// Those of these that are there, and can't be read.
+    pub(super) fn unreadable<'a>(&self, ids: impl IntoIterator<Item = &'a JobId>) -> Vec<JobId> {
+        ids.into_iter().copied().filter(|id| self.is_unreadable(*id)).collect()
     }
 
     pub(super) fn before(&self, id: JobId) -> Option<&Before> {
@@ -111,24 +131,20 @@ impl Db {
                 let row = Reader::new(&row, session.operation);
                 held.insert(row.id(0)?, place(row, 1)?);
             }
-            let (mut jobs, now) = self.load(session, &ids).await?;
+            let Loaded { mut jobs, unreadable, now } = self.load(session, &ids).await?;
             if free {
                 jobs.retain(|id, before| held.get(id) == Some(&before.place));
             }
             // One that moved between the two is in neither's hand: again, until none does.
             if jobs.values().all(|before| held.get(&before.record.id) == Some(&before.place)) {
-                return Ok(Locked { jobs, now, write: Write::new(session.operation, now) });
+                return Ok(Locked { jobs, unreadable, now, write: Write::new(session.operation, now) });
             }
         }
         Err(StoreError::new(Kind::Busy, BACKEND, session.operation))
     }
 
-    /// Reads these jobs as they are now, and the database's time. One that can't be read is as if it were not there.
-    pub(super) async fn load<C: Conn>(
-        &self,
-        session: Session<'_, C>,
-        ids: &[JobId],
-    ) -> Result<(HashMap<JobId, Before>, Timestamp), StoreError> {
+    /// Reads these jobs as they are now, and the database's time.
+    pub(super) async fn load<C: Conn>(&self, session: Session<'_, C>, ids: &[JobId]) -> Result<Loaded, StoreError> {
         let sql = format!(
             "SELECT {JOB}, {STATE}, s.place, s.claim_here, s.end_here, w.name, g.lane, t.now
              FROM (SELECT atlas_jobs_now() AS now) t
@@ -144,24 +160,41 @@ impl Db {
         let rows: Vec<_> = rows.iter().filter(|row| present(row).is_some()).collect();
         let groups: Result<Vec<i32>, _> = rows.iter().map(|row| group_of(row, operation)).collect();
         let names = self.groups.names(session, groups?.into_iter()).await?;
-        let mut jobs = HashMap::with_capacity(rows.len());
+        let (mut jobs, mut bad) = (HashMap::with_capacity(rows.len()), HashSet::new());
         for row in rows {
             let row = Reader::new(row, operation);
             let read = || {
-                Ok(Some(Before {
+                Ok(Before {
                     record: record(row, self.stage, &names)?,
                     group: Group { no: row.get(0)?, lane: row.get(WIDTH + 4)? },
                     place: place(row, WIDTH)?,
                     claim_here: row.get(WIDTH + 1)?,
                     end_here: row.get(WIDTH + 2)?,
                     worker: row.maybe_text(WIDTH + 3)?,
-                }))
+                })
             };
-            if let Some(before) = readable(read(), &row.id(1)?)? {
-                jobs.insert(before.record.id, before);
+            let id = row.id(1)?;
+            match read() {
+                Err(error) if unreadable(&error, &id) => bad.extend([id]),
+                before => jobs.extend([(id, before?)]),
             }
         }
-        Ok((jobs, now))
+        Ok(Loaded { jobs, unreadable: bad, now })
+    }
+
+    /// Jobs whose rows can't be read go from the leases of these workers back to where they wait: a lease would hold up a
+    /// limited queue, and nobody could end it. Gives how many went.
+    pub(super) async fn put_off<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        ids: &[JobId],
+        workers: &[i32],
+    ) -> Result<usize, StoreError> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let wait = i64::try_from(PUT_OFF.as_millis()).unwrap_or(i64::MAX);
+        Ok(session.rows(include_str!("sql/put_off.sql"), &[&uuids(ids), &workers, &wait]).await?.len())
     }
 }
 

@@ -35,7 +35,8 @@ pub struct ScheduleHandler {
 }
 
 impl ScheduleHandler {
-    /// Enqueues through `jobs`, by its clock.
+    /// Enqueues through `jobs`. What is due is reckoned by the time at which a tick was claimed: by the store's clock, if it has
+    /// one of its own, and else by that of the worker.
     pub const fn new(jobs: JobManager) -> Self {
         Self { jobs }
     }

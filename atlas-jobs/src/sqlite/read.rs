@@ -4,7 +4,7 @@ use super::error::{BACKEND, failed};
 use super::record::{COLUMNS, FROM, Reader, WIDTH, event, record};
 use crate::cursor::Cursor;
 use crate::error::{Kind, StoreError};
-use crate::kernel::check_limit;
+use crate::kernel::{check_limit, readable};
 use crate::store::{Count, Filter, HistoryOptions, JobRef, ListOptions, Order, Page, Scope, Statistics};
 use atlas_schema::{AuditEvent, CorrelationId, JobId, JobKind, JobRecord, QueueName, Stage, TenantId, Timestamp};
 use rusqlite::types::Value as Sql;
@@ -87,9 +87,19 @@ pub(super) fn list(conn: &Connection, stage: Stage, options: &ListOptions) -> Re
         scanned += 1;
         last = Some((row.time(7)?, row.id(0)?));
         // Only what was asked for is read whole: one that can't be is in the way of nobody who wants others.
-        if may_match(&row, &options.filter)? && options.filter.matches(&record(&row, stage)?) {
-            bytes += row.size(WIDTH)? + row.size(WIDTH + 1)?;
-            items.push(full(&row, stage)?);
+        let matched = || -> Result<Option<(JobRecord, usize)>, StoreError> {
+            if !may_match(&row, &options.filter)? || !options.filter.matches(&record(&row, stage)?) {
+                return Ok(None);
+            }
+            Ok(Some((full(&row, stage)?, row.size(WIDTH)? + row.size(WIDTH + 1)?)))
+        };
+        let found = match last {
+            Some((_, id)) if options.readable_only => readable(matched(), &id)?,
+            _ => matched()?,
+        };
+        if let Some((job, size)) = found {
+            bytes += size;
+            items.push(job);
         }
     }
     Ok(Page { items, next: None })

@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn get<T: FromSql>(&self, at: usize) -> Result<T, StoreError> {
-        self.row.get(at).map_err(|error| failed(self.operation, error))
+        self.row.get(at).map_err(|error| failed(self.operation, error).in_one_row())
     }
 
     pub(super) fn number<T: TryFrom<i64>>(&self, at: usize) -> Result<T, StoreError> {
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
     }
 
     fn bad(&self) -> StoreError {
-        corrupt(self.operation, "a stored record is not one that this release writes")
+        corrupt(self.operation, "a stored record is not one that this release writes").in_one_row()
     }
 }
 

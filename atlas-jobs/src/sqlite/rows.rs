@@ -325,6 +325,28 @@ impl Rows for SqliteRows<'_> {
         Ok(places)
     }
 
+    fn put_off(&mut self, queue: &QueueName, kind: &JobKind, place: Place, until: Timestamp) -> Result<(), StoreError> {
+        let (Reverse(priority), run_at, id) = place;
+        let moved = self.run(
+            "UPDATE atlas_jobs_ready SET run_at = ?6
+             WHERE queue = ?1 AND kind = ?2 AND rank = ?3 AND run_at = ?4 AND id = ?5",
+            params![
+                queue.as_str(),
+                kind.as_str(),
+                -i64::from(priority),
+                run_at.as_millis(),
+                id.as_bytes(),
+                until.as_millis()
+            ],
+        )?;
+        // Once the job can be read it leaves its queue from where its state says that it stands.
+        let sql = "UPDATE atlas_jobs_state SET run_at = ?2 WHERE id = ?1 AND status = 0";
+        if moved > 0 {
+            self.run(sql, params![id.as_bytes(), until.as_millis()])?;
+        }
+        Ok(())
+    }
+
     fn running(&mut self, queue: &QueueName) -> Result<u64, StoreError> {
         self.flush()?;
         let sql = "SELECT coalesce(sum(jobs), 0) FROM atlas_jobs_count WHERE queue = ?1 AND status = 1";

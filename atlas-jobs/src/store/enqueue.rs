@@ -21,12 +21,15 @@ pub enum Enqueued {
     Conflict {
         /// The key of the job that is there.
         id: JobId,
-        /// The first field that differs: `tenant`, `kind`, `queue` or `payload`.
+        /// The first field that differs: `tenant`, `kind`, `queue` or `payload`; [`UNREADABLE`] if that job can't be read.
         differs: &'static str,
     },
     /// It is outside a limit. Nothing was written.
     Refused(Reject),
 }
+
+/// In place of the field that differs: the job that holds the key can't be read, so that nothing can be compared.
+pub const UNREADABLE: &str = "unreadable record";
 
 /// One way to name a job.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

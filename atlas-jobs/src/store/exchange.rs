@@ -164,6 +164,9 @@ pub enum AckOutcome {
     },
     /// There is no such job.
     NotFound,
+    /// The job's row can't be read, so that nothing was recorded, and the lease is as it was. Keep the outcome and hand it in
+    /// again now and then: it counts once the row is mended, if the epoch is not over by then.
+    Unreadable,
     /// The outcome itself is outside a limit, and the lease still holds: hand in a failure instead.
     Refused(Reject),
 }
@@ -172,7 +175,7 @@ pub enum AckOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeldOutcome {
-    /// Go on.
+    /// Go on. So it is with a job whose row can't be read, too.
     Continue,
     /// Stop and acknowledge.
     CancelRequested(CancelRequest),

@@ -114,11 +114,13 @@ pub struct ListOptions {
     pub limit: usize,
     /// Where the last page ended. Filter and order must be the same as then.
     pub cursor: Option<Cursor>,
+    /// Jobs that can't be read are left out, and reported in the log; default false: one that may belong in the page fails it.
+    pub readable_only: bool,
 }
 
 impl Default for ListOptions {
     fn default() -> Self {
-        Self { filter: Filter::default(), order: Order::default(), limit: 100, cursor: None }
+        Self { filter: Filter::default(), order: Order::default(), limit: 100, cursor: None, readable_only: false }
     }
 }
 
@@ -146,6 +148,13 @@ impl ListOptions {
     #[must_use]
     pub fn with_cursor(mut self, cursor: Option<Cursor>) -> Self {
         self.cursor = cursor;
+        self
+    }
+
+    /// Without jobs that can't be read: for upkeep, which must not stop for one of them.
+    #[must_use]
+    pub const fn with_readable_only(mut self) -> Self {
+        self.readable_only = true;
         self
     }
 }

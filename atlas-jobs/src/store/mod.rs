@@ -12,7 +12,7 @@ mod sweep;
 mod wake;
 
 pub use command::{CommandOutcome, CommandRequest, JobCommand};
-pub use enqueue::{Enqueued, JobRef};
+pub use enqueue::{Enqueued, JobRef, UNREADABLE};
 pub use exchange::{Ack, AckAction, AckOutcome, Claim, Exchange, Exchanged, Held, HeldOutcome};
 pub use ext::JobStoreExt;
 pub use list::{Filter, HistoryOptions, ListOptions, MAX_NESTING, MAX_PAGE, Order, Page};
@@ -58,10 +58,13 @@ use std::fmt;
 /// - **Readable.** What is accepted can be read back: payloads and results above the sizes of [`Capabilities`], or with
 ///   more than [`MAX_NESTING`] levels of arrays and objects, are refused.
 /// - **Damage stays where it is.** What can't be read any more is reported in the log and passed over by exchanges, sweeps,
-///   commands, purges and the outbox, which serve all others. Only who asks to read it, by
-///   name or by a list that it belongs in, gets [`Kind::Corrupt`](crate::Kind::Corrupt).
+///   commands, purges and the outbox, which serve all others. A claim holds nothing of it, and a worker that has its lease is
+///   told so ([`AckOutcome::Unreadable`]). Only who asks to read it, by name or by a list that it belongs in, gets
+///   [`Kind::Corrupt`](crate::Kind::Corrupt), with [`StoreError::is_in_one_row`]. Damage of the file, the tables or the server
+///   is not passed over: every call that meets it fails. No suite can damage a store that it does not know: this is the one
+///   promise that `conformance` leaves to the store's own tests.
 ///
-/// Clones and wrappers share one store and forward every method. The `conformance` feature checks all of this.
+/// Clones and wrappers share one store and forward every method. The `conformance` feature checks all of this but that.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait JobStore: fmt::Debug + Send + Sync + 'static {

@@ -42,6 +42,8 @@ pub(super) struct Loop<'w> {
     pub(super) slots: Slots,
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) acks: VecDeque<Outgoing>,
+    /// Outcomes of jobs whose rows can't be read: each heartbeat hands them in again.
+    pub(super) kept: Vec<Outgoing>,
     pub(super) pace: Pace,
     pub(super) trip: Option<Trip>,
     pub(super) reconcile: bool,
@@ -81,6 +83,7 @@ pub(super) async fn run(worker: &Worker, shutdown: CancellationToken) -> Result<
         slots: Slots::default(),
         waiting: VecDeque::new(),
         acks: VecDeque::new(),
+        kept: Vec::new(),
         pace: Pace::default(),
         trip: None,
         // What an earlier run left behind would be kept alive by this one's beats.
@@ -101,6 +104,7 @@ pub(super) async fn run(worker: &Worker, shutdown: CancellationToken) -> Result<
     };
     let span = tracing::info_span!("worker", id = %worker.id);
     let result = state.work().instrument(span).await;
+    state.give_up_kept();
     let Loop { slots, report, .. } = state;
     slots.close().await;
     result.map(|()| report)
@@ -289,9 +293,10 @@ impl Loop<'_> {
                 }
                 Ok(())
             }
-            // Damage is for people to mend. As long as exchanges pass there is work to do, and what can be read is swept again.
-            Err(error) if error.kind() == Kind::Corrupt => {
-                tracing::error!(%error, "a sweep met stored data that can't be read; the worker goes on");
+            // One damaged row is for people to mend. As long as exchanges pass there is work to do, and what can be read is
+            // swept again. A damaged file is not one to write to.
+            Err(error) if error.is_in_one_row() => {
+                tracing::error!(%error, "a sweep met a stored row that can't be read; the worker goes on");
                 Ok(())
             }
             Err(error) => self.failed(error),

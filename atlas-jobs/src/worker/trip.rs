@@ -13,6 +13,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// The most outcomes that are kept for jobs whose rows can't be read: more damage than this is no accident of single rows.
+const MOST_KEPT: usize = 1000;
+
 /// An outcome on its way.
 #[derive(Clone)]
 pub(super) struct Outgoing {
@@ -59,7 +62,7 @@ impl Loop<'_> {
     pub(super) fn set_out(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let due = now >= self.next_heartbeat;
-        let working = !self.slots.is_quiet() || !self.waiting.is_empty();
+        let working = !self.slots.is_quiet() || !self.waiting.is_empty() || !self.kept.is_empty();
         if due && !working {
             // Without leases there is nothing to keep alive.
             self.next_heartbeat = later(self.worker.heartbeat);
@@ -88,6 +91,9 @@ impl Loop<'_> {
     }
 
     fn exchange(&mut self, claim: usize, heartbeat: bool) -> Trip {
+        if heartbeat || self.reconcile {
+            self.acks.extend(self.kept.drain(..));
+        }
         let batch = self.acks.len().min(MAX_PAGE);
         let acks: Vec<Outgoing> = self.acks.drain(..batch).collect();
         // Reconciling needs to know everything that is held; else it is said once per heartbeat.
@@ -178,9 +184,18 @@ impl Loop<'_> {
     }
 
     fn count(&mut self, outgoing: Outgoing, outcome: AckOutcome) {
+        if outcome == AckOutcome::Unreadable && self.stopping.is_none() && self.kept.len() < MOST_KEPT {
+            tracing::warn!(job = %outgoing.ack.job, "a job's row can't be read: its outcome is kept until it is mended");
+            self.kept.push(outgoing);
+            return;
+        }
         let Outgoing { ack, ran, .. } = outgoing;
         let report = &mut self.report;
         match outcome {
+            AckOutcome::Unreadable => {
+                tracing::error!(job = %ack.job, "a job's row can't be read: its outcome is dropped");
+                report.lost += u64::from(ran);
+            }
             AckOutcome::Applied { status, .. } => match (&ack.action, status) {
                 (AckAction::Release { .. }, JobStatus::Pending) if ran => report.released += 1,
                 (AckAction::Release { .. }, JobStatus::Pending) => report.unstarted += 1,
@@ -201,6 +216,14 @@ impl Loop<'_> {
                     self.hand_in(refused(&ack, &reject), ran);
                 }
             }
+        }
+    }
+
+    /// At the end of a run: nobody is left to hand them in.
+    pub(super) fn give_up_kept(&mut self) {
+        for Outgoing { ack, ran, .. } in self.kept.drain(..) {
+            tracing::error!(job = %ack.job, "a job's row still can't be read: its outcome is dropped");
+            self.report.lost += u64::from(ran);
         }
     }
 }

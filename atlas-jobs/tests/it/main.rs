@@ -9,6 +9,7 @@ mod commits;
 mod crash;
 mod crash_hosts;
 mod damage;
+mod damage_upkeep;
 mod disk_full;
 #[cfg(feature = "dynamodb")]
 mod dynamo;
