@@ -78,8 +78,8 @@ pub struct Cron {
     zone: TimeZone,
     /// Over local times as if they were UTC.
     local: Crontab,
-    /// Over real time, if the expression means that.
-    real: Option<Crontab>,
+    /// The expression means real time.
+    real: bool,
 }
 
 impl Cron {
@@ -106,10 +106,8 @@ impl Cron {
         let named = time_zone.bytes().all(|byte| byte.is_ascii_graphic()) && !time_zone.is_empty();
         let zone = TimeZone::get(time_zone).ok().filter(|_| named).ok_or(CronError::TimeZone)?;
         let expression = fields.join(" ");
-        let in_zone = |zone: &str| cronexpr::parse_crontab(&format!("{expression} {zone}"));
-        let local = in_zone("UTC").map_err(|_| CronError::Never)?;
-        let by_hours = !fields[1].starts_with('*');
-        let real = if by_hours { None } else { Some(in_zone(time_zone).map_err(|_| CronError::TimeZone)?) };
+        let local = cronexpr::parse_crontab(&format!("{expression} UTC")).map_err(|_| CronError::Never)?;
+        let real = fields[1].starts_with('*');
         let cron = Self { expression, zone_name: time_zone.into(), zone, local, real };
         cron.next(Timestamp::MIN).ok_or(CronError::Never)?;
         Ok(cron)
@@ -128,11 +126,28 @@ impl Cron {
     /// The first time after `after`; `None` if there is none before the year 9999.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
         let from = Instant::from_millisecond(after.as_millis()).ok()?;
-        let found = match &self.real {
-            Some(real) => find(real, from)?,
-            None => self.next_local(from)?,
-        };
+        let found = if self.real { self.next_real(from)? } else { self.next_local(from)? };
         Timestamp::from_millis(found.as_millisecond()).ok()
+    }
+
+    /// Between two changes of the clocks local time runs as real time does. The library would do this by itself, but it never
+    /// comes past a night in which clocks go back by less than an hour.
+    fn next_real(&self, after: Instant) -> Option<Instant> {
+        let utc = TimeZone::UTC;
+        let mut from = after;
+        // What stands at `after` is over; what stands at a change itself counts.
+        let mut just_before = SignedDuration::ZERO;
+        for _ in 0..MOST_CHANGES {
+            let local = utc.to_timestamp(self.zone.to_datetime(from)).ok()?;
+            let found = find(&self.local, local.checked_sub(just_before).ok()?)?;
+            let moment = from.checked_add(found.duration_since(local)).ok()?;
+            match self.zone.following(from).next().map(|change| change.timestamp()) {
+                Some(change) if change <= moment => from = change,
+                _ => return Some(moment),
+            }
+            just_before = SignedDuration::from_secs(1);
+        }
+        None
     }
 
     fn next_local(&self, after: Instant) -> Option<Instant> {
@@ -162,6 +177,9 @@ impl Cron {
         }
     }
 }
+
+/// So many changes of the clocks may pass before a match: twelve years, as [`find`] looks ahead, of four a year and more.
+const MOST_CHANGES: usize = 100;
 
 /// The next match. The library looks four years ahead; the 29th of February may be eight years away.
 fn find(crontab: &Crontab, after: Instant) -> Option<Instant> {

@@ -127,6 +127,18 @@ fn nonsense_is_refused_with_the_name_of_its_field() {
     assert_eq!(Cron::new(&"1,".repeat(200), "UTC").unwrap_err(), CronError::TooLong);
 }
 
+#[test]
+fn a_night_in_which_clocks_go_back_by_half_an_hour_is_not_looked_through_for_ever() {
+    // On Lord Howe Island 02:00 becomes 01:30, at 15:00 UTC on 4 April 2026.
+    let found = times(&cron("0 */5 * * *", "Australia/Lord_Howe"), "2026-04-04T12:00:00Z", 3);
+    assert_eq!(found, ["2026-04-04T13:00:00Z", "2026-04-04T18:30:00Z", "2026-04-04T23:30:00Z"]);
+    // What comes twice in real time is there twice, and what stands at the change itself is there.
+    let found = times(&cron("*/10 * * * *", "Australia/Lord_Howe"), "2026-04-04T14:45:00Z", 4);
+    assert_eq!(found, ["2026-04-04T14:50:00Z", "2026-04-04T15:00:00Z", "2026-04-04T15:10:00Z", "2026-04-04T15:20:00Z"]);
+    let found = times(&cron("* * 29 2 *", "Europe/Berlin"), "2096-03-01T12:00:00Z", 1);
+    assert_eq!(found, ["2104-02-28T23:00:00Z"], "eight years of changes lie between");
+}
+
 fn crons() -> impl Strategy<Value = Cron> {
     let expressions = prop_oneof![
         Just("* * * * *"),
