@@ -24,31 +24,33 @@ pub async fn a_limit_is_never_passed_by_reservations(ledger: Arc<dyn BudgetLedge
 /// **Hard**, at once: exactly as many get in as have room.
 pub async fn a_limit_is_never_passed_by_many_callers_at_once(ledger: Arc<dyn BudgetLedger>) {
     let bench = Arc::new(Bench::with_limit(ledger, mills(47)).await);
-    let calls: Vec<_> = (0..100)
-        .map(|_| {
-            let bench = Arc::clone(&bench);
-            std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-                runtime.block_on(async {
-                    let reserved = bench.reserve(mills(1)).await;
-                    match reserved {
-                        Ok(reserved) => {
-                            bench.ledger.send(reserved.hold.id, bench.now).await.expect("a hold");
-                            bench.ledger.settle(reserved.hold.id, mills(1), bench.now).await.expect("a settlement");
-                            true
-                        }
-                        Err(error) => {
-                            assert_eq!(error.kind(), Kind::Exceeded, "{error}");
-                            false
-                        }
-                    }
-                })
-            })
-        })
-        .collect();
-    let admitted = calls.into_iter().map(|call| call.join().expect("a call")).filter(|admitted| *admitted).count();
+    let runtime = tokio::runtime::Handle::current();
+    let mut calls = Vec::new();
+    for _ in 0..100 {
+        let (bench, runtime) = (Arc::clone(&bench), runtime.clone());
+        // Threads of their own, so that they are at once where the ledger lets them be.
+        calls.push(tokio::task::spawn_blocking(move || runtime.block_on(spend_a_thousandth(&bench))));
+    }
+    let mut admitted = 0;
+    for call in calls {
+        admitted += u32::from(call.await.expect("a call"));
+    }
     assert_eq!(admitted, 47);
     assert_eq!(bench.used().await, (Usd::ZERO, mills(47)));
+}
+
+async fn spend_a_thousandth(bench: &Bench) -> bool {
+    match bench.reserve(mills(1)).await {
+        Ok(reserved) => {
+            bench.ledger.send(reserved.hold.id, bench.now).await.expect("a hold");
+            bench.ledger.settle(reserved.hold.id, mills(1), bench.now).await.expect("a settlement");
+            true
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), Kind::Exceeded, "{error}");
+            false
+        }
+    }
 }
 
 /// **Whole**.

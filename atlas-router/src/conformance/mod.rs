@@ -67,5 +67,5 @@ macro_rules! budget_ledger_conformance {
 
 /// Runs one check to its end, on a runtime of its own.
 pub fn block_on(check: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(check);
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(check);
 }

@@ -40,15 +40,15 @@ impl Kind {
         match self {
             Self::Exceeded => "the budget leaves no room: raise the limit, wait for the next month or ask for less",
             Self::NotHeld => "the hold was refunded, released, sent or settled: reserve again before anything is sent",
-            Self::NotFound => "there is no such hold: check its id and the ledger's file",
+            Self::NotFound => "there is no such hold: check its id and which ledger it was taken in",
             Self::Conflict => "it was reserved or settled otherwise before: draw a new id, or look at the hold",
             Self::InvalidInput => "the request is malformed: see the source of this error",
             Self::WrongStage => "it belongs to another stage: open the ledger of that stage",
             Self::NewerVersion => "it was written by a newer release: upgrade this program",
-            Self::Corrupt => "the data is damaged or no ledger: restore a backup or name another file",
+            Self::Corrupt => "the data is damaged or no ledger: restore a backup or name another one",
             Self::Busy => "another process holds it: try again",
             Self::Unavailable => {
-                "it can't be reached or written: check that its path exists, may be written and has room"
+                "it can't be reached or written: check that its path or server is there, may be written and has room"
             }
             Self::Internal => "a fault of the ledger: see the source of this error and report it",
         }
@@ -114,6 +114,11 @@ impl LedgerError {
     /// What sort of failure.
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Whose: `sqlite`, `postgres` and so on.
+    pub const fn backend(&self) -> &'static str {
+        self.backend
     }
 
     /// The scope that left no room, if that was it.

@@ -41,7 +41,9 @@ impl MemoryLedger {
 }
 
 impl Rows for Inner {
-    const BACKEND: &'static str = "memory";
+    fn backend(&self) -> &'static str {
+        "memory"
+    }
 
     fn hold(&mut self, id: HoldId) -> Result<Option<Hold>, LedgerError> {
         Ok(self.holds.get(&id).cloned())

@@ -8,16 +8,26 @@
 //! store.
 
 mod error;
+#[cfg(feature = "postgres")]
+mod group;
 mod hold;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rules;
 mod scope;
+#[cfg(feature = "postgres")]
+mod sheet;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod stored;
 
 pub use error::{Exceeded, Kind, LedgerError};
 pub use hold::{Hold, HoldId, HoldState, Reserve};
 pub use memory::MemoryLedger;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresLedger;
 pub use scope::{Balance, Month, Scope};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteLedger;

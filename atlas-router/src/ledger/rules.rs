@@ -8,10 +8,13 @@ use atlas_schema::{Alert, AlertKind, CorrelationId, Severity, Stage, Timestamp, 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// Most scopes of one hold.
+pub(super) const MAX_SCOPES: usize = 8;
+
 /// Rows of a ledger within one transaction.
 pub(super) trait Rows {
     /// For messages.
-    const BACKEND: &'static str;
+    fn backend(&self) -> &'static str;
 
     fn hold(&mut self, id: HoldId) -> Result<Option<Hold>, LedgerError>;
     fn put_hold(&mut self, hold: &Hold) -> Result<(), LedgerError>;
@@ -23,12 +26,26 @@ pub(super) trait Rows {
     fn expired(&mut self, now: Timestamp, limit: usize) -> Result<Vec<Hold>, LedgerError>;
 }
 
-fn refuse<R: Rows>(kind: Kind, operation: &'static str) -> LedgerError {
-    LedgerError::new(kind, R::BACKEND, operation)
+fn refuse<R: Rows>(rows: &R, kind: Kind, operation: &'static str) -> LedgerError {
+    LedgerError::new(kind, rows.backend(), operation)
 }
 
-fn malformed<R: Rows>(operation: &'static str, why: &'static str) -> LedgerError {
-    refuse::<R>(Kind::InvalidInput, operation).with_source(why)
+/// Refuses a request that no ledger takes: the kind, and why.
+pub(super) fn check(stage: Stage, request: &Reserve) -> Result<(), (Kind, &'static str)> {
+    let distinct: BTreeSet<&Scope> = request.scopes.iter().collect();
+    if request.scopes.is_empty() || request.scopes.len() > MAX_SCOPES || distinct.len() != request.scopes.len() {
+        return Err((Kind::InvalidInput, "name 1 to 8 scopes, each once"));
+    }
+    if request.scopes.iter().any(|scope| matches!(scope, Scope::Stage(other) if *other != stage)) {
+        return Err((Kind::WrongStage, "a scope names another stage"));
+    }
+    if request.amount < Usd::ZERO {
+        return Err((Kind::InvalidInput, "an amount must not be negative"));
+    }
+    if !(Duration::from_secs(1)..=Duration::from_hours(24)).contains(&request.expires_in) {
+        return Err((Kind::InvalidInput, "a hold must expire after 1 second to 1 day"));
+    }
+    Ok(())
 }
 
 pub(super) fn reserve<R: Rows>(
@@ -38,24 +55,12 @@ pub(super) fn reserve<R: Rows>(
     now: Timestamp,
 ) -> Result<Reserved, LedgerError> {
     const OPERATION: &str = "reserve";
-    let distinct: BTreeSet<&Scope> = request.scopes.iter().collect();
-    if request.scopes.is_empty() || request.scopes.len() > 8 || distinct.len() != request.scopes.len() {
-        return Err(malformed::<R>(OPERATION, "name 1 to 8 scopes, each once"));
-    }
-    if request.scopes.iter().any(|scope| matches!(scope, Scope::Stage(other) if *other != stage)) {
-        return Err(refuse::<R>(Kind::WrongStage, OPERATION));
-    }
-    if request.amount < Usd::ZERO {
-        return Err(malformed::<R>(OPERATION, "an amount must not be negative"));
-    }
-    if !(Duration::from_secs(1)..=Duration::from_hours(24)).contains(&request.expires_in) {
-        return Err(malformed::<R>(OPERATION, "a hold must expire after 1 second to 1 day"));
-    }
+    check(stage, &request).map_err(|(kind, why)| refuse(rows, kind, OPERATION).with_source(why))?;
     if let Some(hold) = rows.hold(request.id)? {
         return if is_of(&hold, &request) {
             Ok(Reserved { hold, alerts: Vec::new() })
         } else {
-            Err(refuse::<R>(Kind::Conflict, OPERATION))
+            Err(refuse(rows, Kind::Conflict, OPERATION))
         };
     }
     let month = Month::of(now);
@@ -65,7 +70,7 @@ pub(super) fn reserve<R: Rows>(
         while sweep(rows, now, MAX_BATCH)? > 0 {}
         balances = self::balances(rows, &request.scopes, month)?;
         if let Some(exceeded) = no_room(&balances, request.amount) {
-            return Err(LedgerError::of_exceeded(exceeded, R::BACKEND));
+            return Err(LedgerError::of_exceeded(exceeded, rows.backend()));
         }
     }
     let hold = Hold {
@@ -112,14 +117,14 @@ fn is_of(hold: &Hold, request: &Reserve) -> bool {
 
 pub(super) fn send<R: Rows>(rows: &mut R, id: HoldId) -> Result<(), LedgerError> {
     const OPERATION: &str = "send";
-    let mut hold = rows.hold(id)?.ok_or_else(|| refuse::<R>(Kind::NotFound, OPERATION))?;
+    let mut hold = rows.hold(id)?.ok_or_else(|| refuse(rows, Kind::NotFound, OPERATION))?;
     match hold.state {
         HoldState::Sent => Ok(()),
         HoldState::Held => {
             hold.state = HoldState::Sent;
             rows.put_hold(&hold)
         }
-        HoldState::Settled | HoldState::Released => Err(refuse::<R>(Kind::NotHeld, OPERATION)),
+        HoldState::Settled | HoldState::Released => Err(refuse(rows, Kind::NotHeld, OPERATION)),
     }
 }
 
@@ -132,11 +137,11 @@ pub(super) fn settle<R: Rows>(
 ) -> Result<Vec<Alert>, LedgerError> {
     const OPERATION: &str = "settle";
     if cost < Usd::ZERO {
-        return Err(malformed::<R>(OPERATION, "a cost must not be negative"));
+        return Err(refuse(rows, Kind::InvalidInput, OPERATION).with_source("a cost must not be negative"));
     }
-    let mut hold = rows.hold(id)?.ok_or_else(|| refuse::<R>(Kind::NotFound, OPERATION))?;
+    let mut hold = rows.hold(id)?.ok_or_else(|| refuse(rows, Kind::NotFound, OPERATION))?;
     if hold.state == HoldState::Settled {
-        return if hold.cost == cost { Ok(Vec::new()) } else { Err(refuse::<R>(Kind::Conflict, OPERATION)) };
+        return if hold.cost == cost { Ok(Vec::new()) } else { Err(refuse(rows, Kind::Conflict, OPERATION)) };
     }
     let held = if hold.state.is_open() { hold.amount } else { Usd::ZERO };
     let mut alerts = Vec::new();
@@ -154,11 +159,11 @@ pub(super) fn settle<R: Rows>(
 
 pub(super) fn release<R: Rows>(rows: &mut R, id: HoldId) -> Result<(), LedgerError> {
     const OPERATION: &str = "release";
-    let hold = rows.hold(id)?.ok_or_else(|| refuse::<R>(Kind::NotFound, OPERATION))?;
+    let hold = rows.hold(id)?.ok_or_else(|| refuse(rows, Kind::NotFound, OPERATION))?;
     match hold.state {
         HoldState::Released => Ok(()),
         HoldState::Held => refund(rows, hold),
-        HoldState::Sent | HoldState::Settled => Err(refuse::<R>(Kind::NotHeld, OPERATION)),
+        HoldState::Sent | HoldState::Settled => Err(refuse(rows, Kind::NotHeld, OPERATION)),
     }
 }
 
@@ -167,6 +172,16 @@ pub(super) fn sweep<R: Rows>(rows: &mut R, now: Timestamp, limit: usize) -> Resu
     let count = expired.len();
     expired.into_iter().try_for_each(|hold| refund(rows, hold))?;
     Ok(count)
+}
+
+/// Refunds one hold if it has expired and was not sent, and tells whether it did: for ledgers that look for such holds first
+/// and lock them after.
+#[cfg(feature = "postgres")]
+pub(super) fn expire<R: Rows>(rows: &mut R, id: HoldId, now: Timestamp) -> Result<bool, LedgerError> {
+    match rows.hold(id)? {
+        Some(hold) if hold.state == HoldState::Held && hold.expires_at <= now => refund(rows, hold).map(|()| true),
+        _ => Ok(false),
+    }
 }
 
 fn refund<R: Rows>(rows: &mut R, mut hold: Hold) -> Result<(), LedgerError> {

@@ -29,3 +29,21 @@ mod sqlite {
 
     atlas_router::budget_ledger_conformance!(fresh);
 }
+
+#[cfg(feature = "postgres")]
+testkit::with_postgres! {
+    mod postgres {
+        use atlas_router::ledger::{BudgetLedger, PostgresLedger};
+        use std::sync::{Arc, LazyLock};
+
+        static SCHEMA: LazyLock<String> = LazyLock::new(crate::postgres::unused_schema);
+
+        /// One schema for all checks, with a pool for each, since each has a runtime of its own.
+        async fn fresh() -> Arc<dyn BudgetLedger> {
+            let pool = crate::postgres::pool(&testkit::postgres::shared(), &SCHEMA, 4).await;
+            Arc::new(PostgresLedger::open(pool, atlas_schema::Stage::Dev).await.unwrap())
+        }
+
+        atlas_router::budget_ledger_conformance!(fresh);
+    }
+}

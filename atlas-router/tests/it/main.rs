@@ -11,6 +11,8 @@ mod cost;
 #[cfg(feature = "http-llm")]
 mod http;
 mod ledger;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "mock")]
 mod run;
 mod select;
@@ -37,6 +39,11 @@ fn with<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
 /// How many cases a randomised test tries; `ATLAS_CASES` raises it.
 fn cases(unset: u64) -> u64 {
     std::env::var("ATLAS_CASES").map_or(unset, |text| text.parse().unwrap())
+}
+
+/// The same for a test of which one case costs as much as `share` of others.
+fn rounds(unset: u64, share: u64) -> u64 {
+    std::env::var("ATLAS_CASES").map_or(unset, |text| (text.parse::<u64>().unwrap() / share).max(1))
 }
 
 /// A small generator with a seed: the same one gives the same cases everywhere. `ATLAS_SEED` moves where it begins.

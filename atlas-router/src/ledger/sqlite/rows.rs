@@ -1,13 +1,13 @@
 //! Rows as SQL.
 
 use super::{BACKEND, failed};
-use crate::catalogue::ModelId;
-use crate::ledger::error::{Kind, LedgerError};
+use crate::ledger::error::LedgerError;
 use crate::ledger::hold::{Hold, HoldId, HoldState};
 use crate::ledger::rules::Rows;
 use crate::ledger::scope::{Balance, Month, Scope};
+use crate::ledger::stored::{StoredHold, number};
 use crate::ledger::{GroupBy, Line};
-use atlas_schema::{CorrelationId, StrategyName, Timestamp, Usd};
+use atlas_schema::{Timestamp, Usd};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// The rows within the transaction of a connection.
@@ -49,8 +49,8 @@ impl SqliteRows<'_> {
         let mut statement = self.connection.prepare_cached(&sql).map_err(self.fail())?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let found = statement.query_map(params![now.as_millis(), limit], read).map_err(self.fail())?;
-        let rows: Vec<RawHold> = found.collect::<Result<_, _>>().map_err(self.fail())?;
-        rows.into_iter().map(|raw| raw.check(self.operation)).collect()
+        let rows: Vec<StoredHold> = found.collect::<Result<_, _>>().map_err(self.fail())?;
+        rows.into_iter().map(|row| row.check(BACKEND, self.operation)).collect()
     }
 
     pub(super) fn report(&self, month: Month, by: GroupBy) -> Result<Vec<Line>, LedgerError> {
@@ -80,35 +80,36 @@ impl SqliteRows<'_> {
 }
 
 impl Rows for SqliteRows<'_> {
-    const BACKEND: &'static str = BACKEND;
+    fn backend(&self) -> &'static str {
+        BACKEND
+    }
 
     fn hold(&mut self, id: HoldId) -> Result<Option<Hold>, LedgerError> {
         let sql = format!("SELECT {COLUMNS} FROM atlas_router_hold WHERE id = ?1");
         let mut statement = self.connection.prepare_cached(&sql).map_err(self.fail())?;
         let found = statement.query_row([id.as_bytes()], read).optional().map_err(self.fail())?;
-        found.map(|raw| raw.check(self.operation)).transpose()
+        found.map(|row| row.check(BACKEND, self.operation)).transpose()
     }
 
     fn put_hold(&mut self, hold: &Hold) -> Result<(), LedgerError> {
-        let scopes = serde_json::to_string(&hold.scopes)
-            .map_err(|error| LedgerError::new(Kind::Internal, BACKEND, self.operation).with_source(error))?;
+        let row = StoredHold::of(hold, BACKEND, self.operation)?;
         let sql = format!(
             "INSERT INTO atlas_router_hold ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (id) DO UPDATE SET state = excluded.state, cost = excluded.cost"
         );
         let mut statement = self.connection.prepare_cached(&sql).map_err(self.fail())?;
         let done = statement.execute(params![
-            hold.id.as_bytes(),
-            hold.month.as_number(),
-            scopes,
-            hold.amount.as_nanos(),
-            number(hold.state),
-            hold.cost.as_nanos(),
-            hold.created_at.as_millis(),
-            hold.expires_at.as_millis(),
-            hold.model.as_str(),
-            hold.strategy.as_ref().map(StrategyName::as_str),
-            hold.correlation_id.as_ref().map(CorrelationId::as_str),
+            row.id,
+            row.month,
+            row.scopes,
+            row.amount,
+            row.state,
+            row.cost,
+            row.created_at,
+            row.expires_at,
+            row.model,
+            row.strategy,
+            row.correlation_id,
         ]);
         done.map(|_| ()).map_err(self.fail())
     }
@@ -147,55 +148,18 @@ impl Rows for SqliteRows<'_> {
     }
 }
 
-/// States as the file keeps them.
-const fn number(state: HoldState) -> i64 {
-    match state {
-        HoldState::Held => 0,
-        HoldState::Sent => 1,
-        HoldState::Settled => 2,
-        HoldState::Released => 3,
-    }
-}
-
-/// A row as it stands in the file, which others may have written.
-struct RawHold {
-    id: [u8; 16],
-    month: u32,
-    scopes: String,
-    numbers: [i64; 5],
-    model: String,
-    strategy: Option<String>,
-    correlation_id: Option<String>,
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<RawHold> {
-    Ok(RawHold {
+fn read(row: &Row<'_>) -> rusqlite::Result<StoredHold> {
+    Ok(StoredHold {
         id: row.get(0)?,
         month: row.get(1)?,
         scopes: row.get(2)?,
-        numbers: [row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?],
+        amount: row.get(3)?,
+        state: row.get(4)?,
+        cost: row.get(5)?,
+        created_at: row.get(6)?,
+        expires_at: row.get(7)?,
         model: row.get(8)?,
         strategy: row.get(9)?,
         correlation_id: row.get(10)?,
     })
-}
-
-impl RawHold {
-    fn check(self, operation: &'static str) -> Result<Hold, LedgerError> {
-        let corrupt = || LedgerError::new(Kind::Corrupt, BACKEND, operation);
-        let [amount, state, cost, created_at, expires_at] = self.numbers;
-        Ok(Hold {
-            id: HoldId::from_bytes(self.id),
-            month: Month::from_number(self.month),
-            scopes: serde_json::from_str(&self.scopes).map_err(|_| corrupt())?,
-            amount: Usd::from_nanos(amount),
-            state: HoldState::ALL.into_iter().find(|one| number(*one) == state).ok_or_else(corrupt)?,
-            cost: Usd::from_nanos(cost),
-            created_at: Timestamp::from_millis(created_at).map_err(|_| corrupt())?,
-            expires_at: Timestamp::from_millis(expires_at).map_err(|_| corrupt())?,
-            model: ModelId::new(self.model),
-            strategy: self.strategy.map(StrategyName::new).transpose().map_err(|_| corrupt())?,
-            correlation_id: self.correlation_id.map(CorrelationId::new).transpose().map_err(|_| corrupt())?,
-        })
-    }
 }

@@ -1,0 +1,204 @@
+//! Calls that come at the same time share one commit.
+//!
+//! A commit costs a write to a disk or a round trip, whatever it holds, and calls of one stage all lock that stage's balance. So
+//! the calls of a process that arrive while one commit is under way wait for it and go together in the next. Each is
+//! decided by itself, in the order in which they came. A group that fails for no reason of its surroundings is tried call by
+//! call: nobody fails for the sake of another.
+
+use super::MAX_BATCH;
+use super::error::{Kind, LedgerError};
+use super::hold::HoldId;
+use super::sheet::{Answer, Call};
+use atlas_schema::Timestamp;
+use std::error::Error as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+type Outcome = Result<Answer, LedgerError>;
+
+/// What carries out groups of calls, whole.
+pub(super) trait Desk: Send + Sync + 'static {
+    const BACKEND: &'static str;
+    /// Most calls of one group: it bounds how long the first of them waits for the last.
+    const GROUP: usize;
+
+    /// Carries out as many of the calls, from the first on, as go into one commit, and at least one: an answer for each.
+    ///
+    /// # Errors
+    /// None of them was carried out, unless the error is retryable: then either may hold.
+    fn carry_out(&self, calls: &[Call]) -> impl Future<Output = Result<Vec<Outcome>, LedgerError>> + Send;
+
+    /// At most `limit` holds that look as if they had expired unsent.
+    fn expired(&self, now: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<HoldId>, LedgerError>> + Send;
+}
+
+struct Waiting {
+    call: Call,
+    reply: oneshot::Sender<Outcome>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Waiting>,
+    /// Someone is at work on them.
+    busy: bool,
+}
+
+/// The calls of a process.
+pub(super) struct Group<D> {
+    pub(super) desk: D,
+    queue: Mutex<Queue>,
+}
+
+impl<D: Desk> Group<D> {
+    pub(super) fn new(desk: D) -> Self {
+        Self { desk, queue: Mutex::default() }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries out a call, together with those of other callers. Dropping the future loses the answer only.
+    pub(super) async fn call(self: &Arc<Self>, call: Call) -> Outcome {
+        let operation = call.operation();
+        let (reply, answer) = oneshot::channel();
+        let start = {
+            let mut queue = self.queue();
+            queue.waiting.push(Waiting { call, reply });
+            !std::mem::replace(&mut queue.busy, true)
+        };
+        if start {
+            let group = Arc::clone(self);
+            tokio::spawn(async move { group.work_off().await });
+        }
+        // Only if the runtime of the task that worked has ended: the call may have been carried out.
+        let gone = || LedgerError::new(Kind::Unavailable, D::BACKEND, operation).with_source("its task was ended");
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// For an answer of another sort than the call's.
+    pub(super) fn odd<T>(operation: &'static str) -> Result<T, LedgerError> {
+        Err(LedgerError::new(Kind::Internal, D::BACKEND, operation).with_source("an answer to another call"))
+    }
+
+    async fn work_off(&self) {
+        let mut work = Work { group: self, over: false };
+        while let Some(group) = work.next() {
+            let (calls, replies): (Vec<Call>, Vec<_>) = group.into_iter().map(|one| (one.call, one.reply)).unzip();
+            for (reply, outcome) in replies.into_iter().zip(self.serve(&calls).await) {
+                // Nobody listens if the caller's future was dropped, which it may be.
+                drop(reply.send(outcome));
+            }
+        }
+    }
+
+    /// An outcome for each call. Money of callers that died before they sent anything makes room for those that found none.
+    async fn serve(&self, calls: &[Call]) -> Vec<Outcome> {
+        let mut outcomes = self.all(calls).await;
+        let refused = |outcome: &Outcome| matches!(outcome, Err(error) if error.kind() == Kind::Exceeded);
+        let places: Vec<usize> = (0..outcomes.len()).filter(|at| refused(&outcomes[*at])).collect();
+        let nows = places.iter().filter_map(|at| match &calls[*at] {
+            Call::Reserve(_, now) => Some(*now),
+            _ => None,
+        });
+        let Some(now) = nows.max() else { return outcomes };
+        match self.sweep_all(now).await {
+            Ok(0) => {}
+            Ok(_) => {
+                let again: Vec<Call> = places.iter().map(|at| calls[*at].clone()).collect();
+                for (at, outcome) in places.into_iter().zip(self.all(&again).await) {
+                    outcomes[at] = outcome;
+                }
+            }
+            Err(error) => places.into_iter().for_each(|at| outcomes[at] = Err(copy(&error, calls[at].operation()))),
+        }
+        outcomes
+    }
+
+    async fn sweep_all(&self, now: Timestamp) -> Result<usize, LedgerError> {
+        let mut refunded = 0;
+        loop {
+            match self.sweep(now, MAX_BATCH).await? {
+                0 => return Ok(refunded),
+                more => refunded += more,
+            }
+        }
+    }
+
+    /// Refunds at most so many holds that have expired unsent, and tells how many.
+    pub(super) async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
+        let expired = self.desk.expired(now, limit.min(MAX_BATCH)).await?;
+        let calls: Vec<Call> = expired.into_iter().map(|id| Call::Expire(id, now)).collect();
+        let mut refunded = 0;
+        for calls in calls.chunks(D::GROUP) {
+            for outcome in self.all(calls).await {
+                refunded += usize::from(matches!(outcome?, Answer::Expired(true)));
+            }
+        }
+        Ok(refunded)
+    }
+
+    async fn all(&self, calls: &[Call]) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(calls.len());
+        while let Some(rest) = calls.get(outcomes.len()..).filter(|rest| !rest.is_empty()) {
+            match self.desk.carry_out(rest).await {
+                Ok(some) if !some.is_empty() => outcomes.extend(some),
+                Ok(_) => outcomes.push(Self::odd(rest[0].operation())),
+                Err(error) if error.is_retryable() => {
+                    outcomes.extend(rest.iter().map(|call| Err(copy(&error, call.operation()))));
+                }
+                Err(error) if rest.len() == 1 => outcomes.push(Err(error)),
+                // One of them is at fault: they are tried one by one.
+                Err(_) => {
+                    for one in rest {
+                        let alone = self.desk.carry_out(std::slice::from_ref(one)).await;
+                        let outcome =
+                            alone.and_then(|mut answers| answers.pop().unwrap_or_else(|| Self::odd(one.operation())));
+                        outcomes.push(outcome);
+                    }
+                }
+            }
+        }
+        outcomes
+    }
+}
+
+/// The same failure, for each of those whom it concerns.
+fn copy(error: &LedgerError, operation: &'static str) -> LedgerError {
+    let copied = LedgerError::new(error.kind(), error.backend(), operation);
+    match error.source() {
+        Some(source) => copied.with_source(source.to_string()),
+        None => copied,
+    }
+}
+
+/// Being the one at work. Whatever ends it, the next caller starts another.
+struct Work<'a, D: Desk> {
+    group: &'a Group<D>,
+    /// Someone else may be at work by now.
+    over: bool,
+}
+
+impl<D: Desk> Work<'_, D> {
+    /// The next group; none, and the work is over.
+    fn next(&mut self) -> Option<Vec<Waiting>> {
+        let mut queue = self.group.queue();
+        let most = queue.waiting.len().min(D::GROUP);
+        let group: Vec<Waiting> = queue.waiting.drain(..most).collect();
+        self.over = group.is_empty();
+        queue.busy = !self.over;
+        (!self.over).then_some(group)
+    }
+}
+
+impl<D: Desk> Drop for Work<'_, D> {
+    fn drop(&mut self) {
+        // Only if the task was taken away in the middle: those who wait hear that they must try again.
+        if !self.over {
+            let mut queue = self.group.queue();
+            queue.busy = false;
+            queue.waiting.clear();
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A ledger in a PostgreSQL database, for any number of processes and machines.
+//!
+//! The host passes in its own pool. What becomes of holds and balances is decided by the rules that all ledgers share, on rows
+//! that are locked in one order, so that no two transactions block each other for good. Calls of one process that come at the
+//! same time share a transaction, at most 256. A call has answered when its transaction is as durable as the server's
+//! `synchronous_commit` says: leave that at its default, or a crash of the server can forget what was reserved.
+//!
+//! A connection that breaks in the middle loses no money: what was not committed is rolled back by the server, and the call is
+//! [`Unavailable`](super::Kind::Unavailable), which is to be repeated. The pool's own timeouts bound how long a call waits for a
+//! connection.
+
+mod desk;
+mod error;
+mod rows;
+mod schema;
+
+use super::error::LedgerError;
+use super::group::Group;
+use super::hold::{Hold, HoldId, Reserve};
+use super::scope::{Balance, Month, Scope};
+use super::sheet::{Answer, Call};
+use super::{BudgetLedger, GroupBy, Line, MAX_BATCH, Reserved};
+use async_trait::async_trait;
+use atlas_schema::{Alert, Stage, Timestamp, Usd};
+use deadpool_postgres::Pool;
+use desk::{Db, month_number};
+use error::failed;
+use rows::{COLUMNS, get, most, query};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A ledger in a PostgreSQL database, version 14 or later. Clones share one pool. Needs a Tokio runtime.
+#[derive(Clone)]
+pub struct PostgresLedger {
+    group: Arc<Group<Db>>,
+}
+
+impl fmt::Debug for PostgresLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresLedger").field("stage", &self.group.desk.stage).finish_non_exhaustive()
+    }
+}
+
+impl PostgresLedger {
+    /// Opens the ledger in the database that `pool` leads to, in the first schema of its search path, and makes or upgrades
+    /// its tables. Any number of processes may do so at once.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`](super::Kind::Unavailable) if there is no connection or no right to create tables that are missing,
+    /// [`Kind::NewerVersion`](super::Kind::NewerVersion), [`Kind::WrongStage`](super::Kind::WrongStage),
+    /// [`Kind::Corrupt`](super::Kind::Corrupt) if its own notes make no sense. Nothing is changed then.
+    pub async fn open(pool: Pool, stage: Stage) -> Result<Self, LedgerError> {
+        let db = Db { pool, stage };
+        schema::prepare(&mut db.client("open").await?, stage).await?;
+        Ok(Self { group: Arc::new(Group::new(db)) })
+    }
+
+    async fn rows(
+        &self,
+        operation: &'static str,
+        sql: &str,
+        params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, LedgerError> {
+        query(&self.group.desk.client(operation).await?, operation, sql, params).await
+    }
+}
+
+#[async_trait]
+impl BudgetLedger for PostgresLedger {
+    fn stage(&self) -> Stage {
+        self.group.desk.stage
+    }
+
+    async fn limit(&self, limits: Vec<(Scope, Option<Usd>)>) -> Result<(), LedgerError> {
+        const OPERATION: &str = "limit";
+        let wrong = |error: tokio_postgres::Error| failed(OPERATION, &error);
+        // The last word on a scope counts, and rows are locked in order.
+        let limits: BTreeMap<String, Option<Usd>> =
+            limits.into_iter().map(|(scope, limit)| (scope.to_string(), limit)).collect();
+        let mut client = self.group.desk.client(OPERATION).await?;
+        let transaction = client.transaction().await.map_err(wrong)?;
+        for (scope, limit) in &limits {
+            let done = match limit {
+                Some(limit) => {
+                    let sql = "INSERT INTO atlas_router_limit (scope, amount) VALUES ($1, $2)
+                        ON CONFLICT (scope) DO UPDATE SET amount = excluded.amount";
+                    transaction.execute(sql, &[scope, &limit.as_nanos()]).await
+                }
+                None => transaction.execute("DELETE FROM atlas_router_limit WHERE scope = $1", &[scope]).await,
+            };
+            done.map_err(wrong)?;
+        }
+        transaction.commit().await.map_err(wrong)
+    }
+
+    async fn reserve(&self, request: Reserve, now: Timestamp) -> Result<Reserved, LedgerError> {
+        match self.group.call(Call::Reserve(request, now)).await? {
+            Answer::Reserved(reserved) => Ok(reserved),
+            _ => Group::<Db>::odd("reserve"),
+        }
+    }
+
+    async fn send(&self, hold: HoldId, _: Timestamp) -> Result<(), LedgerError> {
+        self.group.call(Call::Send(hold)).await.map(|_| ())
+    }
+
+    async fn settle(&self, hold: HoldId, cost: Usd, now: Timestamp) -> Result<Vec<Alert>, LedgerError> {
+        match self.group.call(Call::Settle(hold, cost, now)).await? {
+            Answer::Settled(alerts) => Ok(alerts),
+            _ => Group::<Db>::odd("settle"),
+        }
+    }
+
+    async fn release(&self, hold: HoldId, _: Timestamp) -> Result<(), LedgerError> {
+        self.group.call(Call::Release(hold)).await.map(|_| ())
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
+        self.group.sweep(now, limit).await
+    }
+
+    async fn unreconciled(&self, now: Timestamp, limit: usize) -> Result<Vec<Hold>, LedgerError> {
+        const OPERATION: &str = "unreconciled";
+        let sql = format!(
+            "SELECT {COLUMNS} FROM atlas_router_hold WHERE state = 1 AND expires_at <= $1
+             ORDER BY expires_at, id LIMIT $2"
+        );
+        let rows = self.rows(OPERATION, &sql, &[&now.as_millis(), &most(limit.min(MAX_BATCH))]).await?;
+        rows.iter().map(|row| rows::hold(row, OPERATION)).collect()
+    }
+
+    async fn hold(&self, id: HoldId) -> Result<Option<Hold>, LedgerError> {
+        const OPERATION: &str = "hold";
+        let sql = format!("SELECT {COLUMNS} FROM atlas_router_hold WHERE id = $1");
+        let rows = self.rows(OPERATION, &sql, &[&&id.as_bytes()[..]]).await?;
+        rows.first().map(|row| rows::hold(row, OPERATION)).transpose()
+    }
+
+    async fn balance(&self, scope: &Scope, month: Month) -> Result<Balance, LedgerError> {
+        const OPERATION: &str = "balance";
+        let sql = "SELECT l.amount, coalesce(b.held, 0), coalesce(b.settled, 0), coalesce(b.alerted, 0::int2)
+             FROM (SELECT $1::text COLLATE \"C\" AS scope) asked
+             LEFT JOIN atlas_router_limit l ON l.scope = asked.scope
+             LEFT JOIN atlas_router_balance b ON b.scope = asked.scope AND b.month = $2";
+        let rows = self.rows(OPERATION, sql, &[&scope.to_string(), &month_number(month)]).await?;
+        let Some(row) = rows.first() else { return Ok(Balance::default()) };
+        rows::balance(row, 1, get(row, 0, OPERATION)?, OPERATION)
+    }
+
+    async fn report(&self, month: Month, by: GroupBy) -> Result<Vec<Line>, LedgerError> {
+        const OPERATION: &str = "report";
+        let name = match by {
+            GroupBy::CorrelationId => "coalesce(correlation_id, '')",
+            GroupBy::Model => "model",
+            GroupBy::Strategy => "coalesce(strategy, '')",
+            GroupBy::Day => "to_char(to_timestamp(created_at / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD') COLLATE \"C\"",
+        };
+        // Sums stop at the end of the range of money, as everywhere.
+        let sum = |column: &str, states: &str| {
+            format!("least(coalesce(sum({column}) FILTER (WHERE {states}), 0), {})::int8", i64::MAX)
+        };
+        let sql = format!(
+            "SELECT {name}, count(*) FILTER (WHERE state = 2), {}, {}
+             FROM atlas_router_hold WHERE month = $1 AND state < 3 GROUP BY 1 ORDER BY 1",
+            sum("cost", "state = 2"),
+            sum("amount", "state < 2")
+        );
+        let rows = self.rows(OPERATION, &sql, &[&month_number(month)]).await?;
+        let line = |row: &tokio_postgres::Row| {
+            Ok(Line {
+                name: get(row, 0, OPERATION)?,
+                calls: get::<i64>(row, 1, OPERATION)?.unsigned_abs(),
+                settled: Usd::from_nanos(get(row, 2, OPERATION)?),
+                held: Usd::from_nanos(get(row, 3, OPERATION)?),
+            })
+        };
+        rows.iter().map(line).collect()
+    }
+}

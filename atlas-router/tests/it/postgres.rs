@@ -1,0 +1,193 @@
+//! The PostgreSQL ledger, on a real server.
+
+// Without a server, nothing uses the helpers: their tests are shown as ignored.
+#![allow(dead_code, unused_imports)]
+
+use crate::spend::{PRICE, audit, budget, month, now, persist, scopes};
+use atlas_router::catalogue::ModelId;
+use atlas_router::ledger::{BudgetLedger, HoldId, Kind, PostgresLedger, Reserve, Scope};
+use atlas_schema::{JobId, Stage};
+use deadpool_postgres::{Manager, Pool};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use tokio_postgres::{Client, Config, NoTls};
+
+/// A name that no other test has.
+pub(crate) fn unused_schema() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("r{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A connection of the test's own.
+async fn connect(server: &str) -> Client {
+    let (client, connection) = server.parse::<Config>().unwrap().connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// A pool whose connections see that schema, which is made if it is not there. It also names the program.
+pub(crate) async fn pool(server: &str, schema: &str, size: usize) -> Pool {
+    connect(server).await.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await.ok();
+    let mut config: Config = server.parse().unwrap();
+    config.options(format!("-c search_path={schema}")).application_name(schema);
+    Pool::builder(Manager::new(config, NoTls)).max_size(size).build().unwrap()
+}
+
+async fn open(schema: &str, size: usize) -> PostgresLedger {
+    PostgresLedger::open(pool(&testkit::postgres::shared(), schema, size).await, Stage::Dev).await.unwrap()
+}
+
+testkit::with_postgres! {
+    #[tokio::test]
+    async fn many_processes_open_an_empty_database_at_once() {
+        let pool = pool(&testkit::postgres::shared(), &unused_schema(), 8).await;
+        let opens: Vec<_> = (0..8).map(|_| tokio::spawn(PostgresLedger::open(pool.clone(), Stage::Dev))).collect();
+        for open in opens {
+            open.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_of_another_stage_of_a_newer_release_or_damaged_is_refused() {
+        let pool = pool(&testkit::postgres::shared(), &unused_schema(), 2).await;
+        PostgresLedger::open(pool.clone(), Stage::Dev).await.unwrap();
+        let refused = async |stage| PostgresLedger::open(pool.clone(), stage).await.unwrap_err().kind();
+        assert_eq!(refused(Stage::Production).await, Kind::WrongStage);
+        let client = pool.get().await.unwrap();
+        let set = async |value: &str| {
+            let sql = "UPDATE atlas_router_meta SET value = $1 WHERE key = 'version'";
+            client.execute(sql, &[&value]).await.unwrap();
+        };
+        set("99").await;
+        assert_eq!(refused(Stage::Dev).await, Kind::NewerVersion);
+        set("many").await;
+        assert_eq!(refused(Stage::Dev).await, Kind::Corrupt);
+    }
+
+    #[tokio::test]
+    async fn a_hold_that_can_not_be_read_fails_closed_and_only_for_its_own_call() {
+        let pool = pool(&testkit::postgres::shared(), &unused_schema(), 4).await;
+        let ledger = PostgresLedger::open(pool.clone(), Stage::Dev).await.unwrap();
+        let reserve = |n: u8| Reserve::new(HoldId::from_bytes([n; 16]), scopes(), PRICE, ModelId::new("m"));
+        for n in [1, 2] {
+            ledger.reserve(reserve(n), now()).await.unwrap();
+        }
+        let damage = "UPDATE atlas_router_hold SET state = 9 WHERE id = $1";
+        pool.get().await.unwrap().execute(damage, &[&&[1_u8; 16][..]]).await.unwrap();
+        let (bad, good) = tokio::join!(
+            ledger.send(HoldId::from_bytes([1; 16]), now()),
+            ledger.send(HoldId::from_bytes([2; 16]), now())
+        );
+        assert_eq!(bad.unwrap_err().kind(), Kind::Corrupt);
+        good.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_model_name_that_no_text_may_hold_is_bad_input_and_leaves_nothing() {
+        let ledger = open(&unused_schema(), 2).await;
+        let request = Reserve::new(HoldId::from_bytes([1; 16]), scopes(), PRICE, ModelId::new("a\0b"));
+        assert_eq!(ledger.reserve(request, now()).await.unwrap_err().kind(), Kind::InvalidInput);
+        assert_eq!(ledger.balance(&scopes()[0], month()).await.unwrap().used(), budget(0));
+    }
+
+    /// Each call names its scopes in an order of its own, and many hold the same ones.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn four_hosts_with_scopes_in_any_order_spend_all_and_never_wait_in_a_circle() {
+        const LIMIT: i64 = 300;
+        let schema = unused_schema();
+        let billed = Arc::new(AtomicU64::new(0));
+        let mut tasks = Vec::new();
+        open(&schema, 1).await.limit(vec![(scopes()[1].clone(), Some(budget(LIMIT)))]).await.unwrap();
+        for host in 0..4_u128 {
+            let ledger = open(&schema, 4).await;
+            for caller in 0..16_u128 {
+                let (ledger, billed) = (ledger.clone(), Arc::clone(&billed));
+                tasks.push(tokio::spawn(async move {
+                    for n in 0_u128.. {
+                        let id = HoldId::from_bytes((host << 96 | caller << 64 | n).to_be_bytes());
+                        let mut scopes = scopes();
+                        scopes.push(Scope::Job(JobId::from_bytes([u8::try_from(caller % 3).unwrap(); 16])));
+                        scopes.rotate_left(usize::try_from((host + caller + n) % 3).unwrap());
+                        if n % 2 == 1 {
+                            scopes.swap(0, 1);
+                        }
+                        match ledger.reserve(Reserve::new(id, scopes, PRICE, ModelId::new("m")), now()).await {
+                            Ok(_) => {}
+                            Err(error) if error.kind() == Kind::Exceeded => break,
+                            Err(error) => panic!("{error}"),
+                        }
+                        ledger.send(id, now()).await.unwrap();
+                        billed.fetch_add(1, Ordering::Relaxed);
+                        ledger.settle(id, PRICE, now()).await.unwrap();
+                    }
+                }));
+            }
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(billed.load(Ordering::Relaxed), LIMIT.unsigned_abs(), "all of the budget, and no more");
+        audit(&open(&schema, 1).await, LIMIT, LIMIT).await;
+    }
+
+    /// Connections are cut in the midst of transactions; callers repeat what failed, as they are told to.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_connection_that_is_cut_in_the_middle_loses_no_money() {
+        const LIMIT: i64 = 400;
+        let schema = unused_schema();
+        let ledger = open(&schema, 4).await;
+        ledger.limit(vec![(scopes()[1].clone(), Some(budget(LIMIT)))]).await.unwrap();
+        let billed = Arc::new(AtomicU64::new(0));
+        let tasks: Vec<_> = (0..16_u128)
+            .map(|caller| {
+                let (ledger, billed) = (ledger.clone(), Arc::clone(&billed));
+                tokio::spawn(async move {
+                    let mut failures = 0;
+                    for n in 0_u128.. {
+                        let id = HoldId::from_bytes((caller << 64 | n).to_be_bytes());
+                        let request = Reserve::new(id, scopes(), PRICE, ModelId::new("m"));
+                        let reserved = persist(&mut failures, || ledger.reserve(request.clone(), now())).await;
+                        if reserved.is_err_and(|error| error.kind() == Kind::Exceeded) {
+                            break;
+                        }
+                        persist(&mut failures, || ledger.send(id, now())).await.unwrap();
+                        billed.fetch_add(1, Ordering::Relaxed);
+                        persist(&mut failures, || ledger.settle(id, PRICE, now())).await.unwrap();
+                    }
+                    failures
+                })
+            })
+            .collect();
+        let over = Arc::new(AtomicBool::new(false));
+        let cutter = tokio::spawn({
+            let (over, billed, schema) = (Arc::clone(&over), Arc::clone(&billed), schema.clone());
+            async move {
+                let server = connect(&testkit::postgres::shared()).await;
+                // Those that are within a transaction, whenever some more calls have got through.
+                let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE application_name = $1 AND xact_start IS NOT NULL";
+                let (mut next, mut cuts) = (0, 0);
+                while !over.load(Ordering::Relaxed) {
+                    if billed.load(Ordering::Relaxed) >= next {
+                        let rows = server.query(cut, &[&schema]).await.unwrap();
+                        if !rows.is_empty() {
+                            cuts += rows.len();
+                            next = billed.load(Ordering::Relaxed) + 20;
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+                cuts
+            }
+        });
+        let mut failures = 0;
+        for task in tasks {
+            failures += task.await.unwrap();
+        }
+        over.store(true, Ordering::Relaxed);
+        let cuts = cutter.await.unwrap();
+        assert!(cuts >= 5 && failures >= 5, "{cuts} cuts, {failures} failures");
+        assert_eq!(billed.load(Ordering::Relaxed), LIMIT.unsigned_abs());
+        audit(&open(&schema, 1).await, LIMIT, LIMIT).await;
+    }
+}
