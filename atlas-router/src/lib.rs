@@ -8,7 +8,7 @@
 //! | the model for a task, and why | [`select::select`] |
 //! | the same decision again | [`select::replay`] |
 //! | tokens of a prompt | [`tokens::prompt`] with a [`tokens::TokenCounter`] |
-//! | a budget that holds | [`ledger::BudgetLedger`]: [`ledger::MemoryLedger`], `ledger::SqliteLedger`, `ledger::PostgresLedger`, or your own |
+//! | a budget that holds | [`ledger::BudgetLedger`]: [`ledger::MemoryLedger`], `ledger::SqliteLedger`, `ledger::PostgresLedger`, `ledger::DynamoLedger`, or your own |
 //! | the most that a call can cost | [`cost::upper_bound`] |
 //! | what it did cost | [`cost::settle`] |
 //! | what a failure means, and what to try next | [`call::classify`], [`call::Plan`] |
@@ -20,6 +20,7 @@
 //! | `tokenizer` | `tokens::BpeCounter`: exact counts for `OpenAI`'s encodings, with their tables |
 //! | `sqlite` | `ledger::SqliteLedger`: budgets in one file, for several processes of one machine |
 //! | `postgres` | `ledger::PostgresLedger`: budgets in a PostgreSQL database, for any number of processes and machines |
+//! | `dynamodb` | `ledger::DynamoLedger`: budgets in a table of Amazon DynamoDB |
 //! | `http-llm` | `client::http`: clients for `OpenAI`-compatible servers and Anthropic |
 //! | `mock` | `client::ScriptedLlm`, which answers by a script, and `client::MockLlmClient` for a host's tests |
 //! | `conformance` | `budget_ledger_conformance!`: the checks that prove a ledger |

@@ -5,11 +5,11 @@
 //! decided by itself, in the order in which they came. A group that fails for no reason of its surroundings is tried call by
 //! call: nobody fails for the sake of another.
 
-use super::MAX_BATCH;
 use super::error::{Kind, LedgerError};
-use super::hold::HoldId;
+use super::hold::{HoldId, Reserve};
 use super::sheet::{Answer, Call};
-use atlas_schema::Timestamp;
+use super::{MAX_BATCH, Reserved};
+use atlas_schema::{Alert, Timestamp, Usd};
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
@@ -60,7 +60,7 @@ impl<D: Desk> Group<D> {
     }
 
     /// Carries out a call, together with those of other callers. Dropping the future loses the answer only.
-    pub(super) async fn call(self: &Arc<Self>, call: Call) -> Outcome {
+    async fn call(self: &Arc<Self>, call: Call) -> Outcome {
         let operation = call.operation();
         let (reply, answer) = oneshot::channel();
         let start = {
@@ -77,8 +77,35 @@ impl<D: Desk> Group<D> {
         answer.await.map_err(|_| gone())?
     }
 
+    pub(super) async fn reserve(self: &Arc<Self>, request: Reserve, now: Timestamp) -> Result<Reserved, LedgerError> {
+        match self.call(Call::Reserve(request, now)).await? {
+            Answer::Reserved(reserved) => Ok(reserved),
+            _ => Self::odd("reserve"),
+        }
+    }
+
+    pub(super) async fn send(self: &Arc<Self>, hold: HoldId) -> Result<(), LedgerError> {
+        self.call(Call::Send(hold)).await.map(|_| ())
+    }
+
+    pub(super) async fn settle(
+        self: &Arc<Self>,
+        hold: HoldId,
+        cost: Usd,
+        now: Timestamp,
+    ) -> Result<Vec<Alert>, LedgerError> {
+        match self.call(Call::Settle(hold, cost, now)).await? {
+            Answer::Settled(alerts) => Ok(alerts),
+            _ => Self::odd("settle"),
+        }
+    }
+
+    pub(super) async fn release(self: &Arc<Self>, hold: HoldId) -> Result<(), LedgerError> {
+        self.call(Call::Release(hold)).await.map(|_| ())
+    }
+
     /// For an answer of another sort than the call's.
-    pub(super) fn odd<T>(operation: &'static str) -> Result<T, LedgerError> {
+    fn odd<T>(operation: &'static str) -> Result<T, LedgerError> {
         Err(LedgerError::new(Kind::Internal, D::BACKEND, operation).with_source("an answer to another call"))
     }
 

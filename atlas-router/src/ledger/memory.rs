@@ -2,13 +2,13 @@
 
 use super::error::LedgerError;
 use super::hold::{Hold, HoldId, HoldState, Reserve};
+use super::report;
 use super::rules::{self, Rows};
 use super::scope::{Balance, Month, Scope};
 use super::{BudgetLedger, GroupBy, Line, MAX_BATCH, Reserved};
-use crate::catalogue::Day;
 use async_trait::async_trait;
 use atlas_schema::{Alert, Stage, Timestamp, Usd};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A ledger in memory. Clones share it.
@@ -132,25 +132,6 @@ impl BudgetLedger for MemoryLedger {
 
     async fn report(&self, month: Month, by: GroupBy) -> Result<Vec<Line>, LedgerError> {
         let inner = self.lock();
-        let mut lines: BTreeMap<String, Line> = BTreeMap::new();
-        for hold in inner.holds.values().filter(|hold| hold.month == month && hold.state != HoldState::Released) {
-            let name = match by {
-                GroupBy::CorrelationId => {
-                    hold.correlation_id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default()
-                }
-                GroupBy::Model => hold.model.to_string(),
-                GroupBy::Strategy => hold.strategy.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default(),
-                GroupBy::Day => Day::of(hold.created_at).to_string(),
-            };
-            let line =
-                lines.entry(name.clone()).or_insert(Line { name, calls: 0, settled: Usd::ZERO, held: Usd::ZERO });
-            if hold.state == HoldState::Settled {
-                line.calls += 1;
-                line.settled = line.settled.saturating_add(hold.cost);
-            } else {
-                line.held = line.held.saturating_add(hold.amount);
-            }
-        }
-        Ok(lines.into_values().collect())
+        Ok(report::add_up(inner.holds.values().filter(|hold| hold.month == month), by))
     }
 }

@@ -7,22 +7,27 @@
 //! what the provider says. What happens to a hold is decided in [`Hold`]'s own rules, the same for every ledger; ledgers only
 //! store.
 
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 mod error;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "dynamodb"))]
 mod group;
 mod hold;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod report;
 mod rules;
 mod scope;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "dynamodb"))]
 mod sheet;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "dynamodb"))]
 mod stored;
 
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::DynamoLedger;
 pub use error::{Exceeded, Kind, LedgerError};
 pub use hold::{Hold, HoldId, HoldState, Reserve};
 pub use memory::MemoryLedger;

@@ -176,7 +176,7 @@ pub(super) fn sweep<R: Rows>(rows: &mut R, now: Timestamp, limit: usize) -> Resu
 
 /// Refunds one hold if it has expired and was not sent, and tells whether it did: for ledgers that look for such holds first
 /// and lock them after.
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "dynamodb"))]
 pub(super) fn expire<R: Rows>(rows: &mut R, id: HoldId, now: Timestamp) -> Result<bool, LedgerError> {
     match rows.hold(id)? {
         Some(hold) if hold.state == HoldState::Held && hold.expires_at <= now => refund(rows, hold).map(|()| true),

@@ -47,3 +47,20 @@ testkit::with_postgres! {
         atlas_router::budget_ledger_conformance!(fresh);
     }
 }
+
+#[cfg(feature = "dynamodb")]
+testkit::with_dynamodb! {
+    mod dynamodb {
+        use atlas_router::ledger::BudgetLedger;
+        use std::sync::{Arc, LazyLock};
+
+        static TABLE: LazyLock<String> = LazyLock::new(crate::dynamo::unused_table);
+
+        /// One table for all checks, with a client for each, since each has a runtime of its own.
+        async fn fresh() -> Arc<dyn BudgetLedger> {
+            Arc::new(crate::dynamo::open(&TABLE).await)
+        }
+
+        atlas_router::budget_ledger_conformance!(fresh);
+    }
+}

@@ -8,6 +8,8 @@ mod call;
 mod cassette;
 mod catalogue;
 mod cost;
+#[cfg(feature = "dynamodb")]
+mod dynamo;
 #[cfg(feature = "http-llm")]
 mod http;
 mod ledger;

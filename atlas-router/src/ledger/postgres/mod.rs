@@ -18,7 +18,6 @@ use super::error::LedgerError;
 use super::group::Group;
 use super::hold::{Hold, HoldId, Reserve};
 use super::scope::{Balance, Month, Scope};
-use super::sheet::{Answer, Call};
 use super::{BudgetLedger, GroupBy, Line, MAX_BATCH, Reserved};
 use async_trait::async_trait;
 use atlas_schema::{Alert, Stage, Timestamp, Usd};
@@ -95,25 +94,19 @@ impl BudgetLedger for PostgresLedger {
     }
 
     async fn reserve(&self, request: Reserve, now: Timestamp) -> Result<Reserved, LedgerError> {
-        match self.group.call(Call::Reserve(request, now)).await? {
-            Answer::Reserved(reserved) => Ok(reserved),
-            _ => Group::<Db>::odd("reserve"),
-        }
+        self.group.reserve(request, now).await
     }
 
     async fn send(&self, hold: HoldId, _: Timestamp) -> Result<(), LedgerError> {
-        self.group.call(Call::Send(hold)).await.map(|_| ())
+        self.group.send(hold).await
     }
 
     async fn settle(&self, hold: HoldId, cost: Usd, now: Timestamp) -> Result<Vec<Alert>, LedgerError> {
-        match self.group.call(Call::Settle(hold, cost, now)).await? {
-            Answer::Settled(alerts) => Ok(alerts),
-            _ => Group::<Db>::odd("settle"),
-        }
+        self.group.settle(hold, cost, now).await
     }
 
     async fn release(&self, hold: HoldId, _: Timestamp) -> Result<(), LedgerError> {
-        self.group.call(Call::Release(hold)).await.map(|_| ())
+        self.group.release(hold).await
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {

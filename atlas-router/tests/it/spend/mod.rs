@@ -49,7 +49,7 @@ async fn call(ledger: &dyn BudgetLedger, id: HoldId, leave: impl FnOnce()) -> bo
 }
 
 /// The same call again while its failure may pass; counts the failures.
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "dynamodb"))]
 pub(crate) async fn persist<T, F: Future<Output = Result<T, LedgerError>>>(
     failures: &mut u32,
     mut ask: impl FnMut() -> F,
@@ -150,6 +150,17 @@ testkit::with_postgres! {
             let ledger = PostgresLedger::open(pool, Stage::Dev).await.unwrap();
             // One caller has no company to share a commit with.
             let calls = if concurrency == 1 { 100 } else { 1000 };
+            assert_eq!(spend(Arc::new(ledger), calls, concurrency).await, 47, "concurrency {concurrency}");
+        }
+    }
+}
+
+#[cfg(feature = "dynamodb")]
+testkit::with_dynamodb! {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_ledger_in_dynamodb_lets_exactly_47_through_at_any_concurrency() {
+        for (concurrency, calls) in [(1, 60), (8, 200), (64, 1000), (512, 1000)] {
+            let ledger = crate::dynamo::open(&crate::dynamo::unused_table()).await;
             assert_eq!(spend(Arc::new(ledger), calls, concurrency).await, 47, "concurrency {concurrency}");
         }
     }
