@@ -4,6 +4,7 @@
 //! |---|---|
 //! | to know models, prices, ends of life | [`catalogue::Catalogue`] |
 //! | an answer, within budgets | [`run::Router`] with a [`client::LlmClient`] |
+//! | a reply that fits a JSON Schema | `run::Router::ask` with a `structured::Shape` |
 //! | calls recorded and replayed | [`client::Cassette`] |
 //! | the model for a task, and why | [`select::select`] |
 //! | the same decision again | [`select::replay`] |
@@ -22,6 +23,7 @@
 //! | `postgres` | `ledger::PostgresLedger`: budgets in a PostgreSQL database, for any number of processes and machines |
 //! | `dynamodb` | `ledger::DynamoLedger`: budgets in a table of Amazon DynamoDB |
 //! | `http-llm` | `client::http`: clients for `OpenAI`-compatible servers and Anthropic |
+//! | `structured` | `structured` and `run::Router::ask`: replies read leniently, held to a JSON Schema strictly |
 //! | `mock` | `client::ScriptedLlm`, which answers by a script, and `client::MockLlmClient` for a host's tests |
 //! | `conformance` | `budget_ledger_conformance!`: the checks that prove a ledger |
 //!
@@ -37,6 +39,8 @@ pub mod cost;
 pub mod ledger;
 pub mod run;
 pub mod select;
+#[cfg(feature = "structured")]
+pub mod structured;
 pub mod tokens;
 
 mod random;

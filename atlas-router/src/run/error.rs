@@ -26,6 +26,10 @@ pub enum Kind {
     Deadline,
     /// Someone asked for it to stop.
     Cancelled,
+    /// The model answered, and its replies could not be used: see the source, a `structured::Rejected`.
+    Unusable,
+    /// The model refused to answer, or its provider withheld the reply.
+    Refused,
 }
 
 impl fmt::Display for Kind {
@@ -37,6 +41,8 @@ impl fmt::Display for Kind {
             Self::Stopped(why) => fmt::Display::fmt(why, f),
             Self::Deadline => f.write_str("its time was over: raise the time limit or try later"),
             Self::Cancelled => f.write_str("it was cancelled"),
+            Self::Unusable => f.write_str("the replies could not be used: simplify the schema or take a larger model"),
+            Self::Refused => f.write_str("the model refused, or its provider withheld the reply: change the prompt"),
         }
     }
 }
@@ -80,6 +86,14 @@ impl RunError {
 
     pub(super) fn with_decision(mut self, decision: Decision) -> Self {
         self.decision = Some(Box::new(decision));
+        self
+    }
+
+    /// With what was tried before all else.
+    #[cfg(feature = "structured")]
+    pub(super) fn after(mut self, mut earlier: Vec<CallAttempt>) -> Self {
+        earlier.append(&mut self.attempts);
+        self.attempts = earlier;
         self
     }
 
@@ -130,6 +144,8 @@ impl RunError {
             Kind::Budget | Kind::Stopped(GiveUp::Spend) => ErrorCategory::Budget,
             Kind::Deadline => ErrorCategory::Timeout,
             Kind::Cancelled => ErrorCategory::Cancelled,
+            Kind::Unusable => ErrorCategory::SchemaMismatch,
+            Kind::Refused => ErrorCategory::Forbidden,
             Kind::Stopped(why) => match self.failure() {
                 Some((verdict, _)) => verdict.reason.category(),
                 None if why == GiveUp::Deadline => ErrorCategory::Timeout,

@@ -6,6 +6,8 @@
 //! hold of its own, and no way out of here (reply, error, time limit, cancellation, a dropped future) leaves a hold without
 //! its settlement, its release, or its place among those that are counted in full until someone reconciles them.
 
+#[cfg(feature = "structured")]
+mod ask;
 mod attempt;
 mod builder;
 mod clock;
@@ -18,6 +20,8 @@ mod settling;
 mod time;
 mod trace;
 
+#[cfg(feature = "structured")]
+pub use ask::{Answer, AskOptions};
 pub use attempt::{CallAttempt, Charge, End, Outcome, PassedOver};
 pub use builder::{RouterBuilder, SetupError};
 pub use clock::{Clock, SystemClock};
@@ -167,20 +171,28 @@ impl Router {
     /// # Errors
     /// [`RunError`] with all attempts and their cost. Nothing leaves if the ledger fails.
     pub async fn run(&self, request: &Request, cancel: &CancellationToken) -> Result<Outcome, RunError> {
-        let span = trace::request(request);
-        let end = self.carry_out(request, cancel).instrument(span.clone()).await;
+        let job = Job { request, cancel, deadline: after(request.timeout) };
+        self.watched(&job, self.limits(request)).await
+    }
+
+    /// What may be tried for a request.
+    fn limits(&self, request: &Request) -> Limits {
+        let mut limits = self.inner.limits;
+        limits.max_spend = request.max_spend.into_iter().chain(limits.max_spend).min();
+        limits
+    }
+
+    async fn watched(&self, job: &Job<'_>, limits: Limits) -> Result<Outcome, RunError> {
+        let span = trace::request(job.request);
+        let end = self.carry_out(job, limits).instrument(span.clone()).await;
         trace::ended(&span, end.as_ref());
         end
     }
 
-    async fn carry_out(&self, request: &Request, cancel: &CancellationToken) -> Result<Outcome, RunError> {
+    async fn carry_out(&self, job: &Job<'_>, mut limits: Limits) -> Result<Outcome, RunError> {
         let inner = &*self.inner;
-        let deadline = after(request.timeout);
-        let job = Job { request, cancel, deadline };
-        let planned = self.plan(request)?;
-        let mut limits = inner.limits;
-        limits.max_spend = request.max_spend.into_iter().chain(limits.max_spend).min();
-        limits.deadline = Some(deadline.saturating_duration_since(inner.origin));
+        let planned = self.plan(job.request)?;
+        limits.deadline = Some(job.deadline.saturating_duration_since(inner.origin));
         let mut plan = Plan::new(planned.targets.clone(), limits);
         let (mut trail, mut event, mut refused) = (Vec::new(), Event::Begin, None);
         loop {
@@ -193,7 +205,7 @@ impl Router {
                     return Err(RunError::new(kind, trail).with_decision(planned.decision).caused_by(refused));
                 }
             };
-            match inner.attempt(&job, &planned, at, wait, &mut trail).await {
+            match inner.attempt(job, &planned, at, wait, &mut trail).await {
                 Tried::Next(next) => event = next,
                 Tried::Refused(error) => {
                     // The first is of the model that is wanted most.

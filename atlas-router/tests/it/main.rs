@@ -20,6 +20,8 @@ mod run;
 mod select;
 mod spend;
 mod strict;
+#[cfg(feature = "structured")]
+mod structured;
 mod tokens;
 
 use atlas_router::catalogue::{Catalogue, Day};

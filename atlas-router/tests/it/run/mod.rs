@@ -1,5 +1,7 @@
 //! Governed calls: what is tried, when, and where the money goes.
 
+#[cfg(feature = "structured")]
+mod ask;
 mod faults;
 mod ledgers;
 mod limits;

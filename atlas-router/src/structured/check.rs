@@ -1,0 +1,241 @@
+//! Holding a document to its schema.
+
+use super::repairs::RepairKind;
+use super::{Bounds, ReadError, Repairs, align, scan};
+use crate::client::JsonSchema;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
+use serde_json::Value;
+use std::fmt;
+
+/// Patterns that need more memory than this are refused.
+const PATTERN_BYTES: usize = 1024 * 1024;
+/// At most so many mismatches are told, each with at most so many bytes of pointer and of rule.
+const MOST_MISMATCHES: usize = 20;
+const MOST_BYTES: usize = 200;
+/// Choices within choices are looked into so far.
+const MOST_CHOICES: usize = 8;
+
+/// A schema that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the schema does not compile at `{pointer}`: correct that keyword (references must stay within it, patterns must not look around or refer back)"
+)]
+pub struct ShapeError {
+    /// Where in the schema, as a JSON Pointer.
+    pub pointer: String,
+}
+
+/// A schema, compiled, to which replies are held.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    schema: JsonSchema,
+    validator: Validator,
+    bounds: Bounds,
+}
+
+/// A reply that fits its schema.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Structured {
+    /// What it says. The schema that was sent allows it, as it stands.
+    pub value: Value,
+    /// What was repaired and coerced.
+    pub repairs: Repairs,
+}
+
+impl fmt::Debug for Structured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Structured").field("repairs", &self.repairs).finish_non_exhaustive()
+    }
+}
+
+/// A reply that does not fit its schema. It holds places and rules, never values.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("the reply can't be used{}: {why}", if *.is_truncated { " and was cut off before its end" } else { "" })]
+#[non_exhaustive]
+pub struct Rejected {
+    /// Why.
+    pub why: Why,
+    /// Whether the reply ended in the middle.
+    pub is_truncated: bool,
+}
+
+impl Rejected {
+    /// It fits as far as it goes, and that is not enough.
+    pub(crate) const fn truncated() -> Self {
+        Self { why: Why::Truncated, is_truncated: true }
+    }
+}
+
+/// Why a reply does not fit.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Why {
+    /// It could not be read.
+    Unread(ReadError),
+    /// It was read and is not what the schema allows.
+    Unfit {
+        /// The first of what is wrong: at most 20.
+        mismatches: Vec<Mismatch>,
+        /// There is more.
+        has_more: bool,
+    },
+    /// What there is of it fits, but it was cut off, and that was not accepted.
+    Truncated,
+}
+
+/// One thing that the schema does not allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mismatch {
+    /// Where in the document, as a JSON Pointer of at most 200 bytes and dots; empty for the whole.
+    pub pointer: String,
+    /// What must be there, from the schema.
+    pub rule: String,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.pointer.is_empty() { "the document" } else { &self.pointer };
+        write!(f, "{place}: {}", self.rule)
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unread(error) => fmt::Display::fmt(error, f),
+            Self::Unfit { mismatches, has_more } => {
+                let more = if *has_more { "\n  and more" } else { "" };
+                write!(f, "the schema does not allow it:{}{more}", crate::text::lines(mismatches))
+            }
+            Self::Truncated => f.write_str("only its beginning is there: allow a longer reply"),
+        }
+    }
+}
+
+impl Shape {
+    /// Compiles a schema. References within it, formats checked, patterns without backtracking.
+    ///
+    /// # Errors
+    /// [`ShapeError`] for what is no schema.
+    pub fn new(schema: JsonSchema) -> Result<Self, ShapeError> {
+        let validator = jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .offline()
+            .should_validate_formats(true)
+            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES))
+            .build(schema.schema())
+            .map_err(|error| ShapeError { pointer: error.schema_path().as_str().to_owned() })?;
+        Ok(Self { schema, validator, bounds: Bounds::default() })
+    }
+
+    /// With other bounds.
+    #[must_use]
+    pub const fn with_bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// The schema.
+    pub const fn schema(&self) -> &JsonSchema {
+        &self.schema
+    }
+
+    /// Reads a reply: leniently, aligned with the schema, and then held to it. Of several documents the only one that fits is taken;
+    /// several that fit and differ are none. A reply that was cut off fits if what there is of it does: see [`Repairs::is_truncated`].
+    ///
+    /// # Errors
+    /// [`Rejected`] with everything that is in the way, up to a bound.
+    pub fn read(&self, text: &str) -> Result<Structured, Rejected> {
+        let mut found = scan::documents(text, &self.bounds.held())
+            .map_err(|error| Rejected { is_truncated: error.is_truncated(), why: Why::Unread(error) })?;
+        for one in &mut found {
+            align::align(&mut one.value, self.schema.schema(), self.schema.nullable(), &mut one.repairs);
+        }
+        let count = found.len();
+        let fits: Vec<bool> = found.iter().map(|one| self.validator.is_valid(&one.value)).collect();
+        let Some(first) = fits.iter().position(|fits| *fits) else {
+            // The largest is the likeliest to have been meant.
+            let largest = found.iter().max_by_key(|one| one.place.len());
+            let is_truncated = found.iter().any(|one| one.repairs.is_truncated);
+            let why = largest.map_or(Why::Unread(ReadError::Nothing), |one| self.unfit(&one.value));
+            return Err(Rejected { why, is_truncated });
+        };
+        let differs = |(one, fits): (&scan::Document, &bool)| *fits && one.value != found[first].value;
+        if found.iter().zip(&fits).any(differs) {
+            return Err(Rejected { why: Why::Unread(ReadError::Several), is_truncated: false });
+        }
+        let mut chosen = found.swap_remove(first);
+        if count > 1 {
+            chosen.repairs.note(RepairKind::OneOfSeveral, &[]);
+        }
+        Ok(Structured { value: chosen.value, repairs: chosen.repairs })
+    }
+
+    fn unfit(&self, value: &Value) -> Why {
+        let mut mismatches = Vec::new();
+        let mut has_more = false;
+        for error in self.validator.iter_errors(value) {
+            has_more |= !self.tell(&error, &mut mismatches, 0);
+            if has_more {
+                break;
+            }
+        }
+        Why::Unfit { mismatches, has_more }
+    }
+
+    /// Adds what is wrong, and says whether there was room for it.
+    fn tell(&self, error: &ValidationError<'_>, told: &mut Vec<Mismatch>, depth: usize) -> bool {
+        let branches = match error.kind() {
+            ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+                context.as_slice()
+            }
+            _ => &[],
+        };
+        // Of a choice, the branch is told that is of the value's type, if there is only one.
+        let place = error.instance_path().as_str();
+        let mut meant = branches.iter().filter(|branch| {
+            let wrong_type = |one: &ValidationError<'_>| {
+                matches!(one.kind(), ValidationErrorKind::Type { .. }) && one.instance_path().as_str() == place
+            };
+            !branch.iter().any(wrong_type)
+        });
+        if let (Some(only), None, true) = (meant.next(), meant.next(), depth < MOST_CHOICES) {
+            return only.iter().all(|one| self.tell(one, told, depth + 1));
+        }
+        if told.len() >= MOST_MISMATCHES {
+            return false;
+        }
+        told.push(Mismatch { pointer: short(place), rule: self.rule(error) });
+        true
+    }
+
+    /// What must be there, in words of the schema.
+    fn rule(&self, error: &ValidationError<'_>) -> String {
+        let rule = match error.kind() {
+            ValidationErrorKind::Required { property } => format!("must have the property {property}"),
+            ValidationErrorKind::AdditionalProperties { .. } | ValidationErrorKind::UnevaluatedProperties { .. } => {
+                return "must have no properties but those of the schema".into();
+            }
+            kind => {
+                let keyword = kind.keyword();
+                match self.schema.schema().pointer(error.schema_path().as_str()) {
+                    Some(wanted) => format!("must satisfy {keyword}: {wanted}"),
+                    None => format!("must satisfy {keyword}"),
+                }
+            }
+        };
+        short(&rule)
+    }
+}
+
+/// A text of at most so many bytes.
+fn short(text: &str) -> String {
+    if text.len() <= MOST_BYTES {
+        return text.to_owned();
+    }
+    let end = (0..=MOST_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}...", text.get(..end).unwrap_or_default())
+}
