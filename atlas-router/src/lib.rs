@@ -4,6 +4,7 @@
 //! |---|---|
 //! | to know models, prices, ends of life | [`catalogue::Catalogue`] |
 //! | an answer, within budgets | [`run::Router`] with a [`client::LlmClient`] |
+//! | an answer as it comes | [`run::Router::stream`] |
 //! | a reply that fits a JSON Schema | `run::Router::ask` with a `structured::Shape` |
 //! | calls recorded and replayed | [`client::Cassette`] |
 //! | the model for a task, and why | [`select::select`] |

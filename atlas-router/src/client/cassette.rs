@@ -3,11 +3,12 @@
 //! A tape holds replies and failures, and of each call only its fingerprint: neither prompts nor keys get onto it. What a
 //! reply must not keep is named when it is recorded, and taken out. A host writes the tape's JSON where it likes.
 
-use super::{Call, ClientError, LlmClient, Reply};
+use super::{Call, ClientError, LlmClient, Piece, Pieces, Reply};
 use crate::call::Fault;
 use crate::catalogue::ModelId;
 use crate::cost::TokenUsage;
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
@@ -116,7 +117,7 @@ impl Cassette {
 
     /// A client that passes calls on and records how they end.
     pub fn recorder(&self, client: Arc<dyn LlmClient>) -> Recorder {
-        Recorder { cassette: self.clone(), client, secrets: Vec::new() }
+        Recorder { cassette: self.clone(), client, secrets: Arc::default() }
     }
 
     /// A client that answers from the tape, from its beginning. Same calls get their ends in the order in which they were
@@ -135,7 +136,7 @@ impl Cassette {
 pub struct Recorder {
     cassette: Cassette,
     client: Arc<dyn LlmClient>,
-    secrets: Vec<String>,
+    secrets: Arc<Vec<String>>,
 }
 
 impl fmt::Debug for Recorder {
@@ -151,25 +152,22 @@ impl Recorder {
     /// Takes that text out of replies before they are recorded; the caller still gets it. An empty one is ignored.
     #[must_use]
     pub fn without(mut self, secret: impl Into<String>) -> Self {
-        self.secrets.extend(Some(secret.into()).filter(|secret| !secret.is_empty()));
+        let secret = Some(secret.into()).filter(|secret: &String| !secret.is_empty());
+        Arc::make_mut(&mut self.secrets).extend(secret);
         self
-    }
-
-    fn clean(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, REMOVED))
     }
 }
 
-#[async_trait]
-impl LlmClient for Recorder {
-    async fn complete(&self, call: &Call) -> Result<Reply, ClientError> {
-        let answer = self.client.complete(call).await;
-        let end = match &answer {
+impl Cassette {
+    /// Records how a call ended, without the secrets.
+    fn record(&self, fingerprint: String, model: ModelId, secrets: &[String], answer: Result<&Reply, &ClientError>) {
+        let clean = |text: &str| secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, REMOVED));
+        let end = match answer {
             Ok(reply) => {
                 let mut reply = reply.clone();
-                reply.text = self.clean(&reply.text);
+                reply.text = clean(&reply.text);
                 for field in [&mut reply.service_tier, &mut reply.model, &mut reply.request_id] {
-                    *field = field.take().map(|text| self.clean(&text));
+                    *field = field.take().map(|text| clean(&text));
                 }
                 End::Reply(Box::new(reply))
             }
@@ -179,9 +177,34 @@ impl LlmClient for Recorder {
                 usage: error.usage(),
             },
         };
-        let entry = Entry { call: fingerprint(call), model: call.model.clone(), end };
-        self.cassette.lock().entries.push_back(entry);
+        self.lock().entries.push_back(Entry { call: fingerprint, model, end });
+    }
+}
+
+#[async_trait]
+impl LlmClient for Recorder {
+    async fn complete(&self, call: &Call) -> Result<Reply, ClientError> {
+        let answer = self.client.complete(call).await;
+        self.cassette.record(fingerprint(call), call.model.clone(), &self.secrets, answer.as_ref());
         answer
+    }
+
+    /// Records the reply at its end: one that is dropped before that is not on the tape. It is replayed whole.
+    async fn stream(&self, call: &Call) -> Result<Pieces, ClientError> {
+        let (name, model) = (fingerprint(call), call.model.clone());
+        let (cassette, secrets) = (self.cassette.clone(), Arc::clone(&self.secrets));
+        let pieces = match self.client.stream(call).await {
+            Ok(pieces) => pieces,
+            Err(error) => {
+                cassette.record(name, model, &secrets, Err(&error));
+                return Err(error);
+            }
+        };
+        Ok(Pieces::new(pieces.inspect(move |piece| match piece {
+            Ok(Piece::End(reply)) => cassette.record(name.clone(), model.clone(), &secrets, Ok(reply)),
+            Err(error) => cassette.record(name.clone(), model.clone(), &secrets, Err(error)),
+            Ok(_) => {}
+        })))
     }
 }
 

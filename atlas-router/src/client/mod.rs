@@ -11,6 +11,7 @@ pub mod http;
 mod message;
 #[cfg(feature = "mock")]
 mod scripted;
+mod stream;
 mod strict;
 
 pub use cassette::{Cassette, CassetteError, Player, Recorder};
@@ -18,6 +19,7 @@ pub use error::ClientError;
 pub use message::{Call, Finish, Format, JsonSchema, Message, Reply, Role, Temperature};
 #[cfg(feature = "mock")]
 pub use scripted::{ScriptedLlm, Turn};
+pub use stream::{Piece, Pieces};
 pub use strict::{SchemaError, SchemaFault};
 
 use async_trait::async_trait;
@@ -47,4 +49,15 @@ pub trait LlmClient: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ClientError`] with what happened to the request.
     async fn complete(&self, call: &Call) -> Result<Reply, ClientError>;
+
+    /// Sends the call and gives the reply as it comes: the texts of all pieces put together are the text of the reply at their end.
+    ///
+    /// A reply that does not come to its end ends with an error, and that error has no usage unless it is what is billed for all of
+    /// it: a count from the beginning of a stream is not. The default waits for the whole reply.
+    ///
+    /// # Errors
+    /// [`ClientError`] with what happened to the request, here or as the last piece.
+    async fn stream(&self, call: &Call) -> Result<Pieces, ClientError> {
+        self.complete(call).await.map(Pieces::whole)
+    }
 }

@@ -1,9 +1,10 @@
 //! A client that answers as its script says, for tests of hosts and our own.
 
-use super::{Call, ClientError, LlmClient, Reply};
+use super::{Call, ClientError, LlmClient, Piece, Pieces, Reply};
 use crate::call::{Answer, Fault};
 use crate::cost::TokenUsage;
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,7 @@ enum Act {
     Reply(Box<Reply>),
     Fail(Fault, Option<Duration>, Option<TokenUsage>),
     Hang,
+    Pieces(Vec<String>, Box<Act>),
 }
 
 impl Turn {
@@ -47,6 +49,12 @@ impl Turn {
     /// Never answers.
     pub const fn hang() -> Self {
         Self { after: Duration::ZERO, act: Act::Hang }
+    }
+
+    /// Says these pieces to whoever asks for a stream, and then does as `then` does. To whoever asks for the whole it does only that.
+    pub fn pieces<T: Into<String>>(pieces: impl IntoIterator<Item = T>, then: Self) -> Self {
+        let pieces = pieces.into_iter().map(Into::into).collect();
+        Self { after: then.after, act: Act::Pieces(pieces, Box::new(then.act)) }
     }
 
     /// Asks to wait; only of use with a failure.
@@ -81,6 +89,7 @@ impl fmt::Debug for Turn {
             Act::Reply(reply) => write!(f, "{reply:?} after {:?}", self.after),
             Act::Fail(fault, ..) => write!(f, "{fault:?} after {:?}", self.after),
             Act::Hang => f.write_str("silence"),
+            Act::Pieces(pieces, _) => write!(f, "{} pieces after {:?}", pieces.len(), self.after),
         }
     }
 }
@@ -125,22 +134,50 @@ impl ScriptedLlm {
     }
 }
 
-#[async_trait]
-impl LlmClient for ScriptedLlm {
-    async fn complete(&self, call: &Call) -> Result<Reply, ClientError> {
+impl ScriptedLlm {
+    /// What the script does with that call, once it is time.
+    async fn act(&self, call: &Call) -> Result<Act, ClientError> {
         let turn = {
             let mut script = self.lock();
             script.calls.push(call.clone());
             script.turns.pop_front().or_else(|| script.last.clone())
         };
-        let Some(turn) = turn else { return Err(ClientError::new(Fault::Unsupported)) };
+        let turn = turn.ok_or_else(|| ClientError::new(Fault::Unsupported))?;
         if turn.after > Duration::ZERO {
             tokio::time::sleep(turn.after).await;
         }
-        match turn.act {
-            Act::Reply(reply) => Ok(*reply),
-            Act::Fail(fault, wait, usage) => Err(ClientError::new(fault).with_retry_after(wait).with_usage(usage)),
-            Act::Hang => std::future::pending().await,
+        Ok(turn.act)
+    }
+}
+
+impl Act {
+    async fn end(self) -> Result<Reply, ClientError> {
+        let mut act = self;
+        while let Self::Pieces(_, then) = act {
+            act = *then;
+        }
+        match act {
+            Self::Reply(reply) => Ok(*reply),
+            Self::Fail(fault, wait, usage) => Err(ClientError::new(fault).with_retry_after(wait).with_usage(usage)),
+            Self::Hang | Self::Pieces(..) => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait]
+impl LlmClient for ScriptedLlm {
+    async fn complete(&self, call: &Call) -> Result<Reply, ClientError> {
+        self.act(call).await?.end().await
+    }
+
+    async fn stream(&self, call: &Call) -> Result<Pieces, ClientError> {
+        match self.act(call).await? {
+            Act::Pieces(pieces, then) => {
+                let said = stream::iter(pieces.into_iter().map(|text| Ok(Piece::Text(text))));
+                let end = stream::once(async move { then.end().await.map(|reply| Piece::End(Box::new(reply))) });
+                Ok(Pieces::new(said.chain(end)))
+            }
+            act => act.end().await.map(Pieces::whole),
         }
     }
 }

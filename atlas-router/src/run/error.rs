@@ -28,6 +28,8 @@ pub enum Kind {
     Cancelled,
     /// The model answered, and its replies could not be used: see the source, a `structured::Rejected`.
     Unusable,
+    /// The reply broke off after some of it was passed on, so that it could not be asked for again.
+    BrokenOff,
     /// The model refused to answer, or its provider withheld the reply.
     Refused,
 }
@@ -42,6 +44,7 @@ impl fmt::Display for Kind {
             Self::Deadline => f.write_str("its time was over: raise the time limit or try later"),
             Self::Cancelled => f.write_str("it was cancelled"),
             Self::Unusable => f.write_str("the replies could not be used: simplify the schema or take a larger model"),
+            Self::BrokenOff => f.write_str("the reply broke off after some of it was passed on: ask again"),
             Self::Refused => f.write_str("the model refused, or its provider withheld the reply: change the prompt"),
         }
     }
@@ -146,6 +149,7 @@ impl RunError {
             Kind::Cancelled => ErrorCategory::Cancelled,
             Kind::Unusable => ErrorCategory::SchemaMismatch,
             Kind::Refused => ErrorCategory::Forbidden,
+            Kind::BrokenOff => self.failure().map_or(ErrorCategory::Network, |(verdict, _)| verdict.reason.category()),
             Kind::Stopped(why) => match self.failure() {
                 Some((verdict, _)) => verdict.reason.category(),
                 None if why == GiveUp::Deadline => ErrorCategory::Timeout,

@@ -15,8 +15,10 @@ mod error;
 mod gate;
 mod health;
 mod money;
+mod one;
 mod request;
 mod settling;
+mod stream;
 mod time;
 mod trace;
 
@@ -28,27 +30,27 @@ pub use clock::{Clock, SystemClock};
 pub use error::{Kind, RunError};
 pub use gate::Rates;
 pub use request::Request;
+pub use stream::{Answering, Part};
 pub use trace::SCHEMA_URL;
 
-use crate::call::{Event, Fault, Limits, Plan, Step, Target, classify};
-use crate::catalogue::{Catalogue, Day, Model, Provider};
-use crate::client::{ClientError, LlmClient, Reply};
+use crate::call::{Event, Limits, Plan, Step, Target};
+use crate::catalogue::{Catalogue, Day, Model, ModelId, Provider};
+use crate::client::{LlmClient, Reply};
 use crate::cost::{Billing, Expectation, expected, upper_bound};
-use crate::ledger::{self, HoldId, LedgerError};
+use crate::ledger::LedgerError;
 use crate::random::Random;
 use crate::select::{Decision, Policy, SelectError, Situation, Skip, Skipped, Strategy, select};
 use crate::tokens::TokenCounter;
 use atlas_schema::Usd;
 use gate::Gate;
 use health::Wards;
-use money::{Money, Purse};
+use money::Purse;
 use request::Counted;
-use settling::{charge, failed, price, reserve};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-use time::{Early, Job, after};
+use stream::Opened;
+use time::{Job, after};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -112,13 +114,35 @@ struct Detail {
     tokens: u64,
 }
 
+/// How a reply is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Whole,
+    Streamed,
+}
+
 /// What became of one step of a plan.
 enum Tried {
-    Answered(Reply),
+    Answered(Box<Reply>),
+    /// Its first piece is there; what it costs is not known yet.
+    Opened(Box<Opened>),
     Next(Event),
     /// A budget has no room for it.
     Refused(LedgerError),
     Stopped(Kind, Option<LedgerError>),
+}
+
+/// What a plan led to.
+struct Arrived {
+    reply: Arrival,
+    model: ModelId,
+    decision: Decision,
+    attempts: Vec<CallAttempt>,
+}
+
+enum Arrival {
+    Whole(Box<Reply>),
+    Opened(Box<Opened>),
 }
 
 impl Router {
@@ -184,12 +208,17 @@ impl Router {
 
     async fn watched(&self, job: &Job<'_>, limits: Limits) -> Result<Outcome, RunError> {
         let span = trace::request(job.request);
-        let end = self.carry_out(job, limits).instrument(span.clone()).await;
+        let arrived = self.carry_out(job, limits, How::Whole).instrument(span.clone()).await;
+        let end = arrived.and_then(|Arrived { reply, model, decision, attempts }| match reply {
+            Arrival::Whole(reply) => Ok(Outcome { reply: *reply, model, decision, attempts }),
+            // What is asked for as a whole comes as a whole.
+            Arrival::Opened(_) => Err(RunError::new(Kind::BrokenOff, attempts)),
+        });
         trace::ended(&span, end.as_ref());
         end
     }
 
-    async fn carry_out(&self, job: &Job<'_>, mut limits: Limits) -> Result<Outcome, RunError> {
+    async fn carry_out(&self, job: &Job<'_>, mut limits: Limits, how: How) -> Result<Arrived, RunError> {
         let inner = &*self.inner;
         let planned = self.plan(job.request)?;
         limits.deadline = Some(job.deadline.saturating_duration_since(inner.origin));
@@ -205,21 +234,26 @@ impl Router {
                     return Err(RunError::new(kind, trail).with_decision(planned.decision).caused_by(refused));
                 }
             };
-            match inner.attempt(job, &planned, at, wait, &mut trail).await {
-                Tried::Next(next) => event = next,
+            let tried = inner.attempt(job, how, &planned, at, wait, &mut trail).await;
+            let reply = match tried {
+                Tried::Next(next) => {
+                    event = next;
+                    continue;
+                }
                 Tried::Refused(error) => {
                     // The first is of the model that is wanted most.
                     refused.get_or_insert(error);
                     event = Event::Barred;
+                    continue;
                 }
-                Tried::Answered(reply) => {
-                    let model = planned.targets[at].model.clone();
-                    return Ok(Outcome { reply, model, decision: planned.decision, attempts: trail });
-                }
+                Tried::Answered(reply) => Arrival::Whole(reply),
+                Tried::Opened(opened) => Arrival::Opened(opened),
                 Tried::Stopped(kind, source) => {
                     return Err(RunError::new(kind, trail).with_decision(planned.decision).caused_by(source));
                 }
-            }
+            };
+            let model = planned.targets[at].model.clone();
+            return Ok(Arrived { reply, model, decision: planned.decision, attempts: trail });
         }
     }
 }
@@ -242,122 +276,5 @@ impl Inner {
         let estimated = request.expected_output.and_then(estimate);
         let tokens = tokens.counted.saturating_add(request.output_cap);
         Ok((bound, Detail { billing, estimated, tokens }))
-    }
-
-    /// One attempt at one target, from its wait to its settlement.
-    async fn attempt(
-        &self,
-        job: &Job<'_>,
-        planned: &Planned,
-        at: usize,
-        wait: Duration,
-        trail: &mut Vec<CallAttempt>,
-    ) -> Tried {
-        let began = Instant::now();
-        let (target, detail) = (&planned.targets[at], &planned.details[at]);
-        let mut attempt = CallAttempt {
-            model: target.model.clone(),
-            provider: target.provider.clone(),
-            hold: None,
-            bound: target.bound,
-            estimated: detail.estimated,
-            waited: Duration::ZERO,
-            took: Duration::ZERO,
-            end: End::Answered,
-            usage: None,
-            charge: Charge::Nothing,
-        };
-        let early = |early| match early {
-            Early::Cancelled => Tried::Stopped(Kind::Cancelled, None),
-            Early::Deadline => Tried::Stopped(Kind::Deadline, None),
-        };
-        if let Err(why) = job.unless(job.deadline, tokio::time::sleep(wait)).await {
-            return early(why);
-        }
-        let mut pass_over = |why: PassedOver, next: Tried| {
-            attempt.end = End::PassedOver(why);
-            attempt.waited = began.elapsed();
-            trail.push(attempt.clone());
-            next
-        };
-        let passing = match self.wards.admit(&target.model, &target.provider) {
-            Ok(passing) => passing,
-            Err(until) => return pass_over(PassedOver::Resting, Tried::Next(Event::Resting { until })),
-        };
-        let entered = match self.gates.get(&target.provider) {
-            Some(gate) => job.unless(job.deadline, gate.enter(detail.tokens)).await,
-            None => Ok(Ok(None)),
-        };
-        let _permit = match entered {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(_)) => return pass_over(PassedOver::OverRate, Tried::Next(Event::Barred)),
-            Err(why) => return early(why),
-        };
-        let (Some(client), Some(model)) =
-            (self.clients.get(&target.provider), self.catalogue.model(target.model.as_str()))
-        else {
-            // Planning looked both up.
-            return Tried::Next(Event::Barred);
-        };
-        let hold = HoldId::from_bytes(self.random.id());
-        let reserved = Money::reserve(self.purse.clone(), reserve(job.request, target, hold));
-        let mut money = match job.unless(job.deadline, reserved).await {
-            Ok(Ok(money)) => money,
-            Ok(Err(error)) if error.kind() == ledger::Kind::Exceeded => {
-                return pass_over(PassedOver::Budget, Tried::Refused(error));
-            }
-            Ok(Err(error)) => return Tried::Stopped(Kind::Ledger, Some(error)),
-            Err(why) => return early(why),
-        };
-        match job.unless(job.deadline, money.send()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Tried::Stopped(Kind::Ledger, Some(error)),
-            Err(why) => return early(why),
-        }
-        // A slow ledger takes from the time of the request, not from that of the call.
-        let until = job.deadline.min(after(job.request.call_timeout));
-        if let Err(why) = job.check(until) {
-            money.take_back();
-            return early(why);
-        }
-        (attempt.hold, attempt.waited) = (Some(hold), began.elapsed());
-        let sent = Instant::now();
-        let call = job.request.call(model, hold);
-        let span = trace::call(job.request, &attempt, hold);
-        let answer = job.race(until, client.complete(&call)).instrument(span.clone()).await;
-        attempt.took = sent.elapsed();
-        let tried = match answer {
-            Ok(Ok(reply)) => {
-                passing.answered();
-                // A provider that says nothing of usage is paid what was held: nobody can tell it later.
-                let cost = reply.usage.map_or(Some(target.bound), |usage| {
-                    price(model, &detail.billing, usage, reply.service_tier.as_deref(), target.bound)
-                });
-                attempt.usage = reply.usage;
-                attempt.charge = charge(money, cost, target.bound).await;
-                Tried::Answered(reply)
-            }
-            Ok(Err(error)) => failed(&mut attempt, passing, money, model, detail, error).await,
-            Err(Early::Deadline) if until < job.deadline => {
-                failed(&mut attempt, passing, money, model, detail, ClientError::new(Fault::Timeout)).await
-            }
-            Err(why) => {
-                // Money that may be gone stays counted: the guard leaves a sent hold as it is.
-                attempt.charge = Charge::Open(target.bound);
-                attempt.end = match why {
-                    Early::Cancelled => End::Cancelled,
-                    Early::Deadline => {
-                        passing.cut_off(attempt.took);
-                        let fault = Fault::Timeout;
-                        End::Failed { verdict: classify(&fault), fault, retry_after: None }
-                    }
-                };
-                early(why)
-            }
-        };
-        let reply = if let Tried::Answered(reply) = &tried { Some(reply) } else { None };
-        trace::called(&span, &attempt, reply);
-        trail.push(attempt);
-        tried
     }
 }

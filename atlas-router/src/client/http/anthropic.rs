@@ -1,8 +1,9 @@
 //! Anthropic's Messages.
 
-use super::transport::{Answered, HttpOptions, HttpSetupError, Transport, named, request_id, secret};
+use super::stream::{Draft, Said};
+use super::transport::{Answered, Coming, HttpOptions, HttpSetupError, Transport, named, request_id, secret};
 use crate::call::Fault;
-use crate::client::{Call, ClientError, Finish, Format, LlmClient, Reply, Role};
+use crate::client::{Call, ClientError, Finish, Format, LlmClient, Pieces, Reply, Role};
 use crate::cost::{CacheTime, ServiceTier, TokenUsage};
 use async_trait::async_trait;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -31,22 +32,32 @@ impl AnthropicClient {
         let key = secret("", &options.key)?;
         Ok(Self { transport: Transport::new(options, &["v1", "messages"])?, key })
     }
+
+    fn headers(&self) -> [(HeaderName, HeaderValue); 2] {
+        let version = (HeaderName::from_static("anthropic-version"), VERSION);
+        [(HeaderName::from_static("x-api-key"), self.key.clone()), version]
+    }
 }
 
 #[async_trait]
 impl LlmClient for AnthropicClient {
     async fn complete(&self, call: &Call) -> Result<Reply, ClientError> {
         let body = encode(call).ok_or_else(|| ClientError::new(Fault::Unsupported))?;
-        let headers = [
-            (HeaderName::from_static("x-api-key"), self.key.clone()),
-            (HeaderName::from_static("anthropic-version"), VERSION),
-        ];
-        decode(self.transport.post(&headers, &body, usage).await?)
+        decode(self.transport.post(&self.headers(), &body.into(), usage).await?)
+    }
+
+    async fn stream(&self, call: &Call) -> Result<Pieces, ClientError> {
+        let mut body = encode(call).ok_or_else(|| ClientError::new(Fault::Unsupported))?;
+        body.insert("stream".into(), json!(true));
+        match self.transport.stream(&self.headers(), &body.into(), usage, event).await? {
+            Coming::Whole(answer) => decode(answer).map(Pieces::whole),
+            Coming::Pieces(pieces) => Ok(pieces),
+        }
     }
 }
 
 /// The request's body; `None` for what the API can't say.
-fn encode(call: &Call) -> Option<Value> {
+fn encode(call: &Call) -> Option<Map<String, Value>> {
     let of = |role: Role| call.messages.iter().filter(move |message| message.role == role);
     let system: Vec<&str> = of(Role::System).map(|message| message.text.as_str()).collect();
     let said = call.messages.iter().filter(|message| message.role != Role::System);
@@ -83,7 +94,7 @@ fn encode(call: &Call) -> Option<Value> {
     if call.effort.is_some() || call.cache_time != CacheTime::Short {
         return None;
     }
-    Some(Value::Object(body))
+    Some(body)
 }
 
 fn decode(answer: Answered) -> Result<Reply, ClientError> {
@@ -93,16 +104,55 @@ fn decode(answer: Answered) -> Result<Reply, ClientError> {
     let parts = body.get("content").and_then(Value::as_array).ok_or_else(garbled)?;
     let texts = parts.iter().filter(|part| part.get("type").and_then(Value::as_str) == Some("text"));
     let text: String = texts.filter_map(|part| part.get("text").and_then(Value::as_str)).collect();
-    let finish = match body.get("stop_reason").and_then(Value::as_str) {
-        Some("end_turn" | "stop_sequence") => Finish::Stop,
-        Some("max_tokens" | "model_context_window_exceeded") => Finish::Length,
-        Some("refusal") => Finish::Refused,
-        _ => Finish::Other,
-    };
+    let finish = finish(body.get("stop_reason").and_then(Value::as_str).unwrap_or_default());
     let mut reply = Reply::new(text, usage).with_finish(finish).with_request_id(id);
     reply.service_tier = named(body.pointer("/usage/service_tier").and_then(Value::as_str));
     reply.model = named(body.get("model").and_then(Value::as_str));
     Ok(reply)
+}
+
+fn finish(reason: &str) -> Finish {
+    match reason {
+        "end_turn" | "stop_sequence" => Finish::Stop,
+        "max_tokens" | "model_context_window_exceeded" => Finish::Length,
+        "refusal" => Finish::Refused,
+        _ => Finish::Other,
+    }
+}
+
+/// A piece of a message. Its usage begins in `message_start`, whose count of the reply means nothing yet, and `message_delta` has
+/// what became of it.
+fn event(draft: &mut Draft, event: &Value) -> Said {
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+    let counts = |pointer: &str| event.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default();
+    match text("/type") {
+        Some("message_start") => {
+            draft.model = named(text("/message/model"));
+            draft.billed = counts("/message/usage");
+            draft.service_tier = named(text("/message/usage/service_tier"));
+            draft.billed.remove("output_tokens");
+            Said::Nothing
+        }
+        Some("content_block_start") => said(text("/content_block/text")),
+        Some("content_block_delta") => said(text("/delta/text")),
+        Some("message_delta") => {
+            let known = counts("/usage").into_iter().filter(|(_, count)| !count.is_null());
+            draft.billed.extend(known);
+            if let Some(reason) = text("/delta/stop_reason") {
+                draft.finish = Some(finish(reason));
+                draft.usage = usage(&json!({ "usage": draft.billed }));
+            }
+            Said::Nothing
+        }
+        Some("message_stop") => Said::Done,
+        // There may be more of them in time, its documents say.
+        Some(_) => Said::Nothing,
+        None => Said::Garbled,
+    }
+}
+
+fn said(text: Option<&str>) -> Said {
+    text.map_or(Said::Nothing, |text| Said::Text(text.to_owned()))
 }
 
 /// Usage as it is billed; `None` unless both counts are there. Here the prompt's count leaves out what went through the cache.

@@ -1,4 +1,4 @@
-//! Clients over HTTP: [`OpenAiClient`] for Chat Completions and [`AnthropicClient`] for Messages.
+//! Clients over HTTP: [`OpenAiClient`] for Chat Completions and Responses, [`AnthropicClient`] for Messages.
 //!
 //! Each provider's form is put together and read by pure functions; one transport sends. The policy is asked about the address
 //! before anything is resolved, about all answers of the resolver at the moment of dialling, and about the peer that answered.
@@ -7,6 +7,9 @@
 
 mod anthropic;
 mod openai;
+mod responses;
+mod sse;
+mod stream;
 mod transport;
 
 pub use anthropic::AnthropicClient;

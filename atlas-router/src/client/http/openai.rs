@@ -1,9 +1,11 @@
 //! Chat Completions, as `OpenAI` and many others speak it.
 
-use super::transport::{Answered, HttpOptions, HttpSetupError, Transport, named, request_id, secret};
+use super::responses;
+use super::stream::{Draft, Reader, Said};
+use super::transport::{Answered, Coming, HttpOptions, HttpSetupError, Transport, named, request_id, secret};
 use crate::call::Fault;
 use crate::catalogue::Effort;
-use crate::client::{Call, ClientError, Finish, Format, LlmClient, Reply};
+use crate::client::{Call, ClientError, Finish, Format, LlmClient, Pieces, Reply};
 use crate::cost::{CacheTime, ServiceTier, TokenUsage};
 use async_trait::async_trait;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -20,9 +22,11 @@ pub enum Dialect {
     Compatible,
     /// The same for older ones that know only `max_tokens`.
     Legacy,
+    /// The Responses API, which some models are reached by alone. What it would keep is not stored: each call says all that counts.
+    Responses,
 }
 
-/// Calls models over Chat Completions. Clones share connections.
+/// Calls models over Chat Completions or Responses. Clones share connections.
 ///
 /// Needs a tokio runtime with I/O and time enabled.
 #[derive(Debug, Clone)]
@@ -33,31 +37,70 @@ pub struct OpenAiClient {
 }
 
 impl OpenAiClient {
-    /// A client of the server at `options`' address, `https://api.openai.com/v1` or another; `/chat/completions` is appended.
+    /// A client of the server at `options`' address, `https://api.openai.com/v1` or another; `/chat/completions` is appended, or
+    /// `/responses` for that dialect.
     ///
     /// # Errors
     /// [`HttpSetupError`] for an address that the policy refuses or that is not https, a key that no header can carry, or a TLS
     /// library that can't be set up.
     pub fn new(options: HttpOptions, dialect: Dialect) -> Result<Self, HttpSetupError> {
         let authorization = secret("Bearer ", &options.key)?;
-        Ok(Self { transport: Transport::new(options, &["chat", "completions"])?, authorization, dialect })
+        let path: &[&str] = if dialect == Dialect::Responses { &["responses"] } else { &["chat", "completions"] };
+        Ok(Self { transport: Transport::new(options, path)?, authorization, dialect })
     }
+
+    fn form(&self) -> Form {
+        if self.dialect == Dialect::Responses { responses::FORM } else { Form { decode, usage, event } }
+    }
+
+    fn encode(&self, call: &Call) -> Result<Map<String, Value>, ClientError> {
+        let body = match self.dialect {
+            Dialect::Responses => Some(responses::encode(call)),
+            dialect => encode(call, dialect),
+        };
+        body.ok_or_else(|| ClientError::new(Fault::Unsupported))
+    }
+
+    fn headers(&self, call: &Call) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = vec![(AUTHORIZATION, self.authorization.clone())];
+        if let Some(key) = call.idempotency_key.as_deref().and_then(|key| HeaderValue::from_str(key).ok()) {
+            headers.push((HeaderName::from_static("idempotency-key"), key));
+        }
+        headers
+    }
+}
+
+/// How answers of an API are read.
+pub(super) struct Form {
+    pub(super) decode: fn(Answered) -> Result<Reply, ClientError>,
+    pub(super) usage: fn(&Value) -> Option<TokenUsage>,
+    pub(super) event: Reader,
 }
 
 #[async_trait]
 impl LlmClient for OpenAiClient {
     async fn complete(&self, call: &Call) -> Result<Reply, ClientError> {
-        let body = encode(call, self.dialect).ok_or_else(|| ClientError::new(Fault::Unsupported))?;
-        let mut headers = vec![(AUTHORIZATION, self.authorization.clone())];
-        if let Some(key) = call.idempotency_key.as_deref().and_then(|key| HeaderValue::from_str(key).ok()) {
-            headers.push((HeaderName::from_static("idempotency-key"), key));
+        let body = self.encode(call)?;
+        let form = self.form();
+        (form.decode)(self.transport.post(&self.headers(call), &body.into(), form.usage).await?)
+    }
+
+    async fn stream(&self, call: &Call) -> Result<Pieces, ClientError> {
+        let mut body = self.encode(call)?;
+        body.insert("stream".into(), json!(true));
+        if matches!(self.dialect, Dialect::OpenAi | Dialect::Compatible) {
+            body.insert("stream_options".into(), json!({ "include_usage": true }));
         }
-        decode(self.transport.post(&headers, &body, usage).await?)
+        let form = self.form();
+        match self.transport.stream(&self.headers(call), &body.into(), form.usage, form.event).await? {
+            Coming::Whole(answer) => (form.decode)(answer).map(Pieces::whole),
+            Coming::Pieces(pieces) => Ok(pieces),
+        }
     }
 }
 
 /// The request's body; `None` for what the dialect can't say.
-fn encode(call: &Call, dialect: Dialect) -> Option<Value> {
+fn encode(call: &Call, dialect: Dialect) -> Option<Map<String, Value>> {
     let messages: Vec<Value> =
         call.messages.iter().map(|message| json!({ "role": message.role, "content": message.text })).collect();
     let mut body = Map::new();
@@ -92,10 +135,10 @@ fn encode(call: &Call, dialect: Dialect) -> Option<Value> {
         (_, ServiceTier::Default, CacheTime::Short) => {}
         _ => return None,
     }
-    Some(Value::Object(body))
+    Some(body)
 }
 
-const fn effort_name(effort: Effort) -> &'static str {
+pub(super) const fn effort_name(effort: Effort) -> &'static str {
     match effort {
         Effort::None => "none",
         Effort::Minimal => "minimal",
@@ -120,17 +163,43 @@ fn decode(answer: Answered) -> Result<Reply, ClientError> {
         (Some(Value::Null) | None, None) => String::new(),
         (Some(_), None) => return Err(garbled()),
     };
-    let finish = match (refusal, choice.get("finish_reason").and_then(Value::as_str)) {
-        (Some(_), _) => Finish::Refused,
-        (None, Some("stop")) => Finish::Stop,
-        (None, Some("length")) => Finish::Length,
-        (None, Some("content_filter")) => Finish::Filtered,
-        (None, _) => Finish::Other,
+    let finish = match refusal {
+        Some(_) => Finish::Refused,
+        None => finish(choice.get("finish_reason").and_then(Value::as_str).unwrap_or_default()),
     };
     let mut reply = Reply::new(text, usage).with_finish(finish).with_request_id(id);
     reply.service_tier = named(body.get("service_tier").and_then(Value::as_str));
     reply.model = named(body.get("model").and_then(Value::as_str));
     Ok(reply)
+}
+
+fn finish(reason: &str) -> Finish {
+    match reason {
+        "stop" => Finish::Stop,
+        "length" => Finish::Length,
+        "content_filter" => Finish::Filtered,
+        _ => Finish::Other,
+    }
+}
+
+/// A piece of a reply. The last ones are one with the reason of its end and one, without a choice, with its usage.
+fn event(draft: &mut Draft, chunk: &Value) -> Said {
+    let text = |pointer: &str| chunk.pointer(pointer).and_then(Value::as_str);
+    draft.model = named(text("/model")).or(draft.model.take());
+    draft.service_tier = named(text("/service_tier")).or(draft.service_tier.take());
+    if let Some(reason) = text("/choices/0/finish_reason") {
+        draft.finish = Some(finish(reason));
+    }
+    // Some servers count as they go: before its end that is not what the reply costs.
+    if draft.finish.is_some() {
+        draft.usage = usage(chunk).or(draft.usage);
+    }
+    match (text("/choices/0/delta/content"), text("/choices/0/delta/refusal")) {
+        (_, Some(words)) if !words.is_empty() => Said::Refusal(words.to_owned()),
+        (Some(words), _) => Said::Text(words.to_owned()),
+        _ if chunk.get("choices").is_some_and(Value::is_array) => Said::Nothing,
+        _ => Said::Garbled,
+    }
 }
 
 /// Usage as it is billed; `None` unless both counts are there.

@@ -1,7 +1,8 @@
 //! One request, one answer, and what went wrong between them.
 
+use super::stream::{Reader, pieces};
 use crate::call::{Answer, ErrorCode, Fault, retry_after};
-use crate::client::ClientError;
+use crate::client::{ClientError, Pieces};
 use crate::cost::TokenUsage;
 use async_trait::async_trait;
 use atlas_config::Secret;
@@ -22,6 +23,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// So much of an error's body is looked at.
 const MOST_ERROR_BYTES: usize = 64 * 1024;
+/// The type of event streams.
+const EVENTS: &str = "text/event-stream";
 
 /// Turns host names into addresses.
 ///
@@ -122,7 +125,7 @@ impl HttpOptions {
         self
     }
 
-    /// Most bytes of an answer, after decompression. Default 8 MiB.
+    /// Most bytes of an answer, after decompression; of a stream, of its text and of each of its events. Default 8 MiB.
     #[must_use]
     pub const fn with_max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
@@ -161,6 +164,12 @@ pub(super) struct Transport {
 pub(super) struct Answered {
     pub(super) headers: HeaderMap,
     pub(super) body: Value,
+}
+
+/// An answer that says yes, whole or as it comes.
+pub(super) enum Coming {
+    Whole(Answered),
+    Pieces(Pieces),
 }
 
 impl Transport {
@@ -212,6 +221,28 @@ impl Transport {
         body: &Value,
         usage: fn(&Value) -> Option<TokenUsage>,
     ) -> Result<Answered, ClientError> {
+        self.whole(self.send(headers, body).await?, usage).await
+    }
+
+    /// Sends a body once and reads the answer as it comes. A server that knows no streams answers as a whole.
+    pub(super) async fn stream(
+        &self,
+        headers: &[(HeaderName, HeaderValue)],
+        body: &Value,
+        usage: fn(&Value) -> Option<TokenUsage>,
+        read: Reader,
+    ) -> Result<Coming, ClientError> {
+        let response = self.send(headers, body).await?;
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if kind.trim_start().get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS)) {
+            let id = request_id(response.headers());
+            return Ok(Coming::Pieces(pieces(response, read, id, self.max_bytes)));
+        }
+        Ok(Coming::Whole(self.whole(response, usage).await?))
+    }
+
+    /// Sends a body once: an answer that says yes, of which only the head was read.
+    async fn send(&self, headers: &[(HeaderName, HeaderValue)], body: &Value) -> Result<Response, ClientError> {
         self.policy.check_url(&self.url).map_err(refused)?;
         let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
         for (name, value) in headers {
@@ -222,14 +253,24 @@ impl Transport {
             // Judged before it was dialled, so this is a second look. The request has left, and may be billed.
             self.policy.check_ip(peer.ip()).map_err(|denied| ClientError::new(Fault::Broken).with_source(denied))?;
         }
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let id = request_id(&headers);
+        let status = response.status().as_u16();
         if !(200..300).contains(&status) {
+            let headers = response.headers().clone();
             // An error's body that can't be read names nothing: the status speaks for itself.
             let body = read(response, MOST_ERROR_BYTES).await.ok();
             let body = body.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
-            return Err(says_no(status, &headers, &body).with_request_id(id));
+            return Err(says_no(status, &headers, &body).with_request_id(request_id(&headers)));
         }
+        Ok(response)
+    }
+
+    async fn whole(
+        &self,
+        response: Response,
+        usage: fn(&Value) -> Option<TokenUsage>,
+    ) -> Result<Answered, ClientError> {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let id = request_id(&headers);
         let bytes = read(response, self.max_bytes).await.map_err(|error| error.with_request_id(id.clone()))?;
         let body: Value =
             serde_json::from_slice(&bytes).map_err(|error| garbled(&error).with_request_id(id.clone()))?;
@@ -251,7 +292,7 @@ pub(super) fn secret(prefix: &str, key: &Secret) -> Result<HeaderValue, HttpSetu
 }
 
 /// What a failure of JSON was, without what stood there.
-fn garbled(error: &serde_json::Error) -> ClientError {
+pub(super) fn garbled(error: &serde_json::Error) -> ClientError {
     let place = format!("no valid JSON at line {}, column {}", error.line(), error.column());
     ClientError::new(Fault::Garbled).with_source(place)
 }
@@ -267,7 +308,7 @@ pub(super) fn named(text: Option<&str>) -> Option<String> {
 }
 
 /// An answer that says no. Of its body only names are kept.
-fn says_no(status: u16, headers: &HeaderMap, body: &Value) -> ClientError {
+pub(super) fn says_no(status: u16, headers: &HeaderMap, body: &Value) -> ClientError {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let error = body.get("error").unwrap_or(&Value::Null);
     // Some servers put the status they mean into the body of a success, as a number. The real one stays: work may have been done.
@@ -304,7 +345,7 @@ fn refused(denied: Denied) -> ClientError {
 }
 
 /// What a failure of the client was. The client's message names the address, so that is taken out first.
-fn explain(error: reqwest::Error) -> ClientError {
+pub(super) fn explain(error: reqwest::Error) -> ClientError {
     let error = error.without_url();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     let mut garbled = false;

@@ -3,7 +3,9 @@
 mod anthropic;
 mod hostile;
 mod openai;
+mod responses;
 mod server;
+mod stream;
 
 use atlas_config::Secret;
 use atlas_config::egress::EgressPolicy;

@@ -53,13 +53,21 @@ pub(super) enum Silence {
 
 impl Server {
     pub(super) async fn start(say: Say) -> Self {
+        Self::start_each(vec![say]).await
+    }
+
+    /// Says the first to the first connection, and so on; the last one to all that come after.
+    pub(super) async fn start_each(mut says: Vec<Say>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
         let (known, (silence, silent)) = (Arc::clone(&asked), watch::channel(Silence::NotYet));
         tokio::spawn(async move {
+            says.reverse();
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, say.clone(), Arc::clone(&known), silence.clone()));
+                let last = if says.len() > 1 { says.pop() } else { says.last().cloned() };
+                let Some(say) = last else { return };
+                tokio::spawn(answer(stream, say, Arc::clone(&known), silence.clone()));
             }
         });
         Self { address, asked, silent }
@@ -88,6 +96,22 @@ pub(super) fn response(status: u16, headers: &str, body: &[u8]) -> Say {
     let length = body.len();
     let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n");
     Say::Bytes([head.as_bytes(), body].concat())
+}
+
+/// An event stream of those parts, which come to the client one by one, and without its end if it is cut.
+pub(super) fn events<'a>(parts: impl IntoIterator<Item = &'a [u8]>, is_cut: bool) -> Say {
+    let mut bytes = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nx-request-id: req_7\r\n\
+        Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        .to_vec();
+    for part in parts.into_iter().filter(|part| !part.is_empty()) {
+        bytes.extend(format!("{:x}\r\n", part.len()).into_bytes());
+        bytes.extend(part);
+        bytes.extend(b"\r\n");
+    }
+    if !is_cut {
+        bytes.extend(b"0\r\n\r\n");
+    }
+    Say::Bytes(bytes)
 }
 
 async fn answer(mut stream: TcpStream, say: Say, asked: Arc<Mutex<Vec<Asked>>>, silence: watch::Sender<Silence>) {

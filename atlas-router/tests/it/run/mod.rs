@@ -8,6 +8,7 @@ mod limits;
 mod money;
 mod property;
 mod spans;
+mod stream;
 
 use atlas_router::catalogue::{Catalogue, ModelId};
 use atlas_router::client::{LlmClient, Message, ScriptedLlm, Turn};
