@@ -53,7 +53,7 @@ enum Command {
     },
     /// Full counts of the randomised tests of an area
     Soak {
-        /// schema, config, engine or jobs
+        /// schema, config, router, engine or jobs
         area: String,
         /// Cases per test; the area's own full count if absent
         #[arg(long)]

@@ -15,6 +15,7 @@ const NOT_BENCHES: &[&str] = &["score"];
 const SOAKS: &[(&str, &str, u64)] = &[
     ("schema", "atlas-schema", 1_000_000),
     ("config", "atlas-config", 1_000_000),
+    ("router", "atlas-router", 1_000_000),
     ("engine", "atlas-engine", 100_000),
     ("jobs", "atlas-jobs", 100_000),
 ];

@@ -3,7 +3,7 @@
 use super::bench::{Bench, id, kind, mills, unique};
 use crate::catalogue::ModelId;
 use crate::ledger::{BudgetLedger, GroupBy, HoldState, Kind, Month, Reserve, Reserved, Scope};
-use atlas_schema::{AlertKind, CorrelationId, StrategyName, Timestamp, Usd};
+use atlas_schema::{Alert, AlertKind, CorrelationId, StrategyName, Timestamp, Usd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,24 +31,33 @@ pub async fn a_limit_is_never_passed_by_many_callers_at_once(ledger: Arc<dyn Bud
         // Threads of their own, so that they are at once where the ledger lets them be.
         calls.push(tokio::task::spawn_blocking(move || runtime.block_on(spend_a_thousandth(&bench))));
     }
-    let mut admitted = 0;
+    let (mut admitted, mut alerts) = (0, Vec::new());
     for call in calls {
-        admitted += u32::from(call.await.expect("a call"));
+        if let Some(raised) = call.await.expect("a call") {
+            admitted += 1;
+            alerts.extend(raised.into_iter().map(|alert| alert.key));
+        }
     }
     assert_eq!(admitted, 47);
+    alerts.sort_unstable();
+    let key = |percent| format!("budget/{}/{}/{percent}", bench.tenant, Month::of(bench.now));
+    assert_eq!(alerts, [key(80), key(95)], "whoever passes a threshold, it is told once");
     assert_eq!(bench.used().await, (Usd::ZERO, mills(47)));
 }
 
-async fn spend_a_thousandth(bench: &Bench) -> bool {
+/// The alerts that it raised, if it was let in.
+async fn spend_a_thousandth(bench: &Bench) -> Option<Vec<Alert>> {
     match bench.reserve(mills(1)).await {
         Ok(reserved) => {
+            let mut alerts = reserved.alerts;
             bench.ledger.send(reserved.hold.id, bench.now).await.expect("a hold");
-            bench.ledger.settle(reserved.hold.id, mills(1), bench.now).await.expect("a settlement");
-            true
+            let hold = reserved.hold.id;
+            alerts.extend(bench.ledger.settle(hold, mills(1), bench.now).await.expect("a settlement"));
+            Some(alerts)
         }
         Err(error) => {
             assert_eq!(error.kind(), Kind::Exceeded, "{error}");
-            false
+            None
         }
     }
 }
@@ -330,4 +339,11 @@ pub async fn reports_add_up_by_request_model_strategy_and_day(ledger: Arc<dyn Bu
     assert_eq!(line(GroupBy::Strategy, "plan").await, (1, mills(3), Usd::ZERO));
     let day = crate::catalogue::Day::of(bench.now).to_string();
     assert_eq!(line(GroupBy::Day, &day).await, (1, mills(3), mills(2)));
+    // Sums stop at the end of the range of money, and so many are past the range of 64 bits.
+    for _ in 0..10 {
+        let mut request = bench.request(Usd::MAX);
+        request.model = ModelId::new("model-b");
+        bench.ledger.reserve(request, bench.now).await.expect("room");
+    }
+    assert_eq!(line(GroupBy::Model, "model-b").await, (0, Usd::ZERO, Usd::MAX));
 }

@@ -1,6 +1,6 @@
 //! The catalogue: rows that agree, faults that are all told, ends of life.
 
-use crate::{Rng, built_in, cases, day};
+use crate::{Rng, built_in, day, rounds};
 use atlas_router::catalogue::{Catalogue, Day};
 use atlas_schema::Timestamp;
 use std::fmt::Write as _;
@@ -165,7 +165,7 @@ fn days_have_one_spelling_and_follow_the_calendar_in_utc() {
 #[test]
 fn random_graphs_of_fallbacks_with_circles_give_chains_that_end_and_hold_no_model_twice() {
     let mut rng = Rng::new(1);
-    for case in 0..cases(2000) {
+    for case in 0..rounds(2000, 10) {
         let count = 1 + rng.below(12);
         let mut text = String::from("sources = { here = \"https://example.org/\" }\n[fallbacks]\n");
         for from in 0..count {

@@ -1,6 +1,6 @@
 //! Schemas in the subset that providers can hold a model to.
 
-use crate::{Rng, cases};
+use crate::{Rng, rounds};
 use atlas_router::client::JsonSchema;
 use serde_json::{Value, json};
 
@@ -201,7 +201,7 @@ fn circles_and_deep_nests_end() {
 #[test]
 fn a_schema_is_refused_or_rewritten_into_one_that_stays() {
     let mut rng = Rng::new(26);
-    for case in 0..cases(1000) {
+    for case in 0..rounds(1000, 10) {
         let schema = json!({ "type": "object", "properties": { "a": part(&mut rng, 0), "b": part(&mut rng, 0) } });
         let Ok(once) = strict(&schema) else { continue };
         let twice = strict(once.schema()).unwrap_or_else(|faults| panic!("case {case}: {faults:?}"));

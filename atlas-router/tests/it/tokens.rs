@@ -24,7 +24,7 @@ fn a_prompt_counts_what_is_around_its_messages() {
 #[cfg(feature = "tokenizer")]
 mod exact {
     use super::*;
-    use crate::{Rng, cases};
+    use crate::{Rng, rounds};
     use atlas_router::tokens::BpeCounter;
 
     #[test]
@@ -75,7 +75,7 @@ mod exact {
             (Encoding::Cl100kBase, tiktoken_rs::cl100k_base().unwrap()),
         ];
         let mut rng = Rng::new(4);
-        for case in 0..cases(3000) {
+        for case in 0..rounds(3000, 10) {
             let text = text(&mut rng);
             for (encoding, oracle) in &oracles {
                 let tokens = oracle.encode_ordinary(&text).len() as u64;

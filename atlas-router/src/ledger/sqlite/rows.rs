@@ -60,18 +60,24 @@ impl SqliteRows<'_> {
             GroupBy::Strategy => "coalesce(strategy, '')",
             GroupBy::Day => "date(created_at / 1000, 'unixepoch')",
         };
+        // Whole dollars and the rest apart: a sum past the range of its numbers is an error of SQLite's.
+        let sum = |column: &str, states: &str| {
+            let part = |part: &str| format!("coalesce(sum({column} {part} {DOLLAR}) FILTER (WHERE {states}), 0)");
+            format!("{}, {}", part("/"), part("%"))
+        };
         let sql = format!(
-            "SELECT {name}, count(*) FILTER (WHERE state = 2), coalesce(sum(cost) FILTER (WHERE state = 2), 0),
-               coalesce(sum(amount) FILTER (WHERE state < 2), 0)
-             FROM atlas_router_hold WHERE month = ?1 AND state < 3 GROUP BY 1 ORDER BY 1"
+            "SELECT {name}, count(*) FILTER (WHERE state = 2), {}, {}
+             FROM atlas_router_hold WHERE month = ?1 AND state < 3 GROUP BY 1 ORDER BY 1",
+            sum("cost", "state = 2"),
+            sum("amount", "state < 2")
         );
         let mut statement = self.connection.prepare_cached(&sql).map_err(self.fail())?;
         let line = |row: &Row<'_>| {
             Ok(Line {
                 name: row.get(0)?,
                 calls: u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0),
-                settled: Usd::from_nanos(row.get(2)?),
-                held: Usd::from_nanos(row.get(3)?),
+                settled: money(row.get(2)?, row.get(3)?),
+                held: money(row.get(4)?, row.get(5)?),
             })
         };
         let found = statement.query_map([month.as_number()], line).map_err(self.fail())?;
@@ -146,6 +152,14 @@ impl Rows for SqliteRows<'_> {
     fn expired(&mut self, now: Timestamp, limit: usize) -> Result<Vec<Hold>, LedgerError> {
         self.due(HoldState::Held, now, limit)
     }
+}
+
+/// A dollar in nano-dollars.
+const DOLLAR: i64 = 1_000_000_000;
+
+/// A sum that stops at the end of the range of money.
+const fn money(dollars: i64, rest: i64) -> Usd {
+    Usd::from_nanos(dollars.saturating_mul(DOLLAR).saturating_add(rest))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<StoredHold> {

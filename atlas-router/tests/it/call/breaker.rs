@@ -1,6 +1,6 @@
 //! Breakers: when they open, when they close, and what can't move them.
 
-use crate::{Rng, cases};
+use crate::{Rng, rounds};
 use atlas_router::call::{Breaker, BreakerRules, Health, Pass};
 use std::time::Duration;
 
@@ -173,7 +173,7 @@ fn a_wait_as_long_as_a_rest_opens_it_at_once_and_so_does_a_spent_quota() {
 fn probes_are_a_rest_apart_no_rest_is_endless_and_calls_pass_in_the_end() {
     let mut rng = Rng::new(23);
     let rules = rules();
-    for case in 0..cases(2000) {
+    for case in 0..rounds(2000, 10) {
         let (mut breaker, mut now, mut out) = (Breaker::default(), Duration::ZERO, Vec::<Pass>::new());
         // Probes that are out of the present time of probing, and when the last one went.
         let mut probes: Vec<(Pass, Duration)> = Vec::new();

@@ -1,6 +1,6 @@
 //! Plans: what is tried next, and that they always end within attempts, time and money.
 
-use crate::{Rng, cases, with};
+use crate::{Rng, rounds, with};
 use atlas_router::call::{Answer, Billed, Class, Event, Fault, GiveUp, Limits, Plan, Reason, Step, Target, classify};
 use atlas_schema::Usd;
 use std::collections::BTreeMap;
@@ -169,7 +169,7 @@ fn fault(rng: &mut Rng) -> Fault {
 #[test]
 fn whatever_happens_a_plan_ends_within_its_attempts_its_time_and_its_money() {
     let mut rng = Rng::new(24);
-    for case in 0..cases(20_000) {
+    for case in 0..rounds(20_000, 10) {
         let count = 1 + rng.below(6);
         // Models may stand several times, as in a chain that was walked in circles.
         let targets: Vec<Target> = (0..count)

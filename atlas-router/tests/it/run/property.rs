@@ -2,7 +2,7 @@
 
 use super::ledgers::{Fate, Fated, Op};
 use super::*;
-use crate::{Rng, cases};
+use crate::{Rng, rounds};
 use atlas_router::call::{Answer, Billed, Fault, classify};
 use atlas_router::client::{Call, ClientError, Reply};
 use atlas_router::ledger::HoldState;
@@ -73,7 +73,7 @@ fn fates(rng: &mut Rng) -> Vec<(Op, Fate)> {
 #[test]
 fn what_a_provider_may_bill_is_counted_once_and_never_passes_the_budget() {
     let mut rng = Rng::new(25);
-    for case in 0..cases(300) {
+    for case in 0..rounds(300, 100) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let ledger = Fated::new(fates(&mut rng));
         let limit = Usd::from_nanos(i64::try_from(1000 + rng.below(20_000)).unwrap());
