@@ -76,6 +76,10 @@ impl HttpConnector for Connector {
         HttpConnectorFuture::new(async move {
             let target = request.headers().get("x-amz-target").unwrap_or_default();
             let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+            // The service's own limit, which the stand-in does not know.
+            if operation == "TransactWriteItems" && items(&request) > 100 {
+                return Ok(refusal("ValidationException", json!({})));
+            }
             match plan(&operation) {
                 Fault::Throttled => Ok(refusal("ThrottlingException", json!({}))),
                 Fault::Down => Ok(answer(500, &json!({ "__type": "InternalServerError" }))),
@@ -107,10 +111,14 @@ fn refusal(code: &str, mut body: Value) -> HttpResponse {
     answer(400, &body)
 }
 
-fn conflict(request: &HttpRequest) -> HttpResponse {
+/// How many items a transaction has.
+fn items(request: &HttpRequest) -> usize {
     let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-    let count = body["TransactItems"].as_array().unwrap().len();
+    body["TransactItems"].as_array().unwrap().len()
+}
+
+fn conflict(request: &HttpRequest) -> HttpResponse {
     let reason = |at| json!({ "Code": if at == 0 { "TransactionConflict" } else { "None" } });
-    let reasons: Vec<Value> = (0..count).map(reason).collect();
+    let reasons: Vec<Value> = (0..items(request)).map(reason).collect();
     refusal("TransactionCanceledException", json!({ "CancellationReasons": reasons }))
 }

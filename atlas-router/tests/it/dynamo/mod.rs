@@ -11,7 +11,9 @@ use atlas_router::catalogue::ModelId;
 use atlas_router::ledger::{BudgetLedger, DynamoLedger, HoldId, HoldState, Kind, Reserve, Scope};
 use atlas_schema::{CorrelationId, JobId, Stage, TenantId};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, HttpClient, Region, retry::RetryConfig};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, HttpClient, Region, StalledStreamProtectionConfig};
 use faults::{Fault, Faulty};
 use std::error::Error as _;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -25,6 +27,9 @@ fn client_over(http: impl HttpClient + 'static) -> Client {
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .endpoint_url(testkit::dynamo::shared())
         .retry_config(RetryConfig::disabled())
+        // A crowded machine is no fault of the ledger's.
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(http);
     Client::from_conf(config.build())
 }
@@ -187,7 +192,15 @@ testkit::with_dynamodb! {
     /// A transaction has room for a hundred items: what does not fit goes into the next.
     #[tokio::test]
     async fn calls_whose_scopes_do_not_fit_into_one_transaction_go_into_several() {
-        let ledger = open(&unused_table()).await;
+        let table = unused_table();
+        open(&table).await;
+        let transactions = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&transactions);
+        let count = move |operation: &str| {
+            counted.fetch_add(u32::from(operation == "TransactWriteItems"), Ordering::Relaxed);
+            Fault::None
+        };
+        let ledger = open_over(&table, count).await;
         let mut calls = Vec::new();
         for n in 0..40_u128 {
             let mut request = request(n);
@@ -200,11 +213,15 @@ testkit::with_dynamodb! {
             assert_eq!(ledger.hold(hold.id).await.unwrap().unwrap().state, HoldState::Held);
         }
         assert_eq!(ledger.balance(&scopes()[0], month()).await.unwrap().held, budget(40));
+        // One by one it would be forty.
+        assert!(transactions.load(Ordering::Relaxed) <= 10, "{transactions:?}");
     }
 
     #[tokio::test]
     async fn more_limits_than_one_transaction_takes_are_all_set() {
-        let ledger = open(&unused_table()).await;
+        let table = unused_table();
+        open(&table).await;
+        let ledger = open_over(&table, |_| Fault::None).await;
         let scope = |n: i64| Scope::Correlation(CorrelationId::new(format!("c{n}")).unwrap());
         ledger.limit((0..150).map(|n| (scope(n), Some(budget(n)))).collect()).await.unwrap();
         for n in [0, 99, 100, 149] {

@@ -45,7 +45,11 @@ impl Careless {
             std::fs::write(folder.join(name), "").unwrap();
         }
         // The first time each waits until all have looked.
+        let mut rounds = 0;
         while looked <= *callers && std::fs::read_dir(folder).unwrap().count() < *processes {
+            // Some minutes: the other process must have failed.
+            assert!(rounds < 100_000, "the other process does not come");
+            rounds += 1;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
