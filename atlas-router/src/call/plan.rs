@@ -257,7 +257,8 @@ impl Plan {
         }
     }
 
-    /// The first target that may be called now, or the one that may be called soonest.
+    /// The first target that may be called now, or the one that may be called soonest. If there is none, the reason is told that the
+    /// caller can do most about: money before time, and time before rest.
     fn forward(&self, now: Duration) -> Step {
         let (mut best, mut why): (Option<(Duration, usize)>, GiveUp) = (None, GiveUp::Models);
         for (at, standing) in self.standing.iter().enumerate() {
@@ -266,9 +267,9 @@ impl Plan {
             if !self.affords(at) {
                 why = GiveUp::Spend;
             } else if from.saturating_sub(now) > self.limits.longest_wait {
-                why = GiveUp::Resting;
+                why = if why == GiveUp::Models { GiveUp::Resting } else { why };
             } else if !self.in_time(from) {
-                why = GiveUp::Deadline;
+                why = if why == GiveUp::Spend { why } else { GiveUp::Deadline };
             } else if best.is_none_or(|(soonest, _)| from < soonest) {
                 best = Some((from, at));
             }

@@ -52,8 +52,9 @@ impl fmt::Debug for Message {
     }
 }
 
-/// A JSON Schema that a reply must follow.
+/// A JSON Schema that a reply must follow. Reading it back holds to the rules by which it was made.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct JsonSchema {
     name: String,
     schema: Value,
@@ -105,9 +106,48 @@ impl JsonSchema {
 }
 
 fn named(name: String) -> Result<String, SchemaError> {
-    let rule = "must have a name of at most 64 of A-Z a-z 0-9 _ -";
-    let fault = || SchemaError { faults: vec![SchemaFault { pointer: String::new(), rule }] };
-    if is_name(&name) { Ok(name) } else { Err(fault()) }
+    if is_name(&name) { Ok(name) } else { Err(whole("must have a name of at most 64 of A-Z a-z 0-9 _ -")) }
+}
+
+/// A fault of the whole.
+fn whole(rule: &'static str) -> SchemaError {
+    SchemaError { faults: vec![SchemaFault { pointer: String::new(), rule }] }
+}
+
+/// A schema as it was written, before anything is known of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    schema: Value,
+    strict: bool,
+    nullable: Vec<String>,
+}
+
+impl TryFrom<Written> for JsonSchema {
+    type Error = SchemaError;
+
+    fn try_from(written: Written) -> Result<Self, SchemaError> {
+        let Written { name, schema, strict: is_strict, nullable } = written;
+        if !is_strict {
+            let loose = Self::loose(name, schema)?;
+            let is_loose = nullable.is_empty();
+            return if is_loose {
+                Ok(loose)
+            } else {
+                Err(whole("must be strict to have places that may be null instead"))
+            };
+        }
+        // What is of the subset already stays as it is when it is rewritten into it.
+        let again = Self::strict(name, &schema)?;
+        if again.schema != schema || !again.nullable.is_empty() {
+            return Err(whole("must be in the form that strict schemas are rewritten into: make it anew"));
+        }
+        if nullable.iter().any(|place| !place.starts_with('/')) {
+            return Err(whole("must name places that may be null instead by JSON Pointers"));
+        }
+        Ok(Self { nullable, ..again })
+    }
 }
 
 impl fmt::Debug for JsonSchema {
@@ -143,8 +183,22 @@ impl Format {
 
 /// How freely a model chooses its words, in thousandths, from 0 to 2000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "u16", into = "u16")]
 pub struct Temperature(u16);
+
+impl TryFrom<u16> for Temperature {
+    type Error = &'static str;
+
+    fn try_from(thousandths: u16) -> Result<Self, Self::Error> {
+        Self::from_thousandths(thousandths).ok_or("a temperature must be from 0 to 2000 thousandths")
+    }
+}
+
+impl From<Temperature> for u16 {
+    fn from(temperature: Temperature) -> Self {
+        temperature.as_thousandths()
+    }
+}
 
 impl Temperature {
     /// As repeatable as the model can be.

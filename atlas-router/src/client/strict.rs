@@ -258,6 +258,12 @@ impl Rewriting<'_> {
         if !self.has_room(0, bytes, pointer) {
             return None;
         }
+        // It speaks of the properties that stand with it, and of no others.
+        for (one, other, key) in [(map, target, "additionalProperties"), (target, map, "properties")] {
+            if leaves_out(one, other) {
+                self.fault(&child(pointer, key), "must stand with all properties in one place: write both out there");
+            }
+        }
         let mut merged = target.clone();
         for (key, value) in map.iter().filter(|(key, _)| *key != dropped) {
             let is_hint = HINTS.contains(&key.as_str()) || key.starts_with("x-");
@@ -321,6 +327,14 @@ impl Rewriting<'_> {
         out.insert("properties".into(), Value::Object(closed));
         out.insert("additionalProperties".into(), Value::Bool(false));
     }
+}
+
+/// Whether a schema forbids properties that the other one names.
+fn leaves_out(map: &Map<String, Value>, other: &Map<String, Value>) -> bool {
+    let names = |map: &Map<String, Value>, name: &str| map.get("properties").is_some_and(|all| all.get(name).is_some());
+    let others = other.get("properties").and_then(Value::as_object);
+    map.get("additionalProperties").is_some_and(|rest| *rest != Value::Bool(true))
+        && others.into_iter().flatten().any(|(name, _)| !names(map, name))
 }
 
 fn has_type(map: &Map<String, Value>, name: &str) -> bool {

@@ -124,6 +124,60 @@ fn what_stands_beside_a_reference_and_differs_from_it_is_refused_by_its_place() 
 }
 
 #[test]
+fn a_schema_closed_beside_a_reference_forbids_what_that_names_and_is_refused_by_its_place() {
+    let closed = |target: Value, beside: Value| {
+        let mut property = beside;
+        property["$ref"] = json!("#/$defs/row");
+        let mut schema = object(json!({ "a": property }));
+        schema["$defs"] = json!({ "row": target });
+        schema
+    };
+    let row = object(json!({ "x": { "type": "string" } }));
+    let shut = crate::with(row.clone(), |row| row["additionalProperties"] = json!(false));
+    let place = "/properties/a/additionalProperties";
+    assert_eq!(refused(&closed(row.clone(), json!({ "additionalProperties": false }))), [place]);
+    assert_eq!(refused(&closed(shut.clone(), json!({ "additionalProperties": false }))), [place]);
+    let all = json!({ "allOf": [row.clone()], "additionalProperties": false });
+    assert_eq!(refused(&object(json!({ "a": all }))), [place]);
+    // And the other way round.
+    let open = json!({ "type": "object", "additionalProperties": false, "properties": {} });
+    let beside = json!({ "properties": { "x": { "type": "string" } } });
+    assert!(refused(&closed(open, beside)).contains(&"/properties/a/properties".to_owned()));
+    // With all that it names beside it, it says the same.
+    let both = json!({ "properties": { "x": { "type": "string" } }, "additionalProperties": false });
+    assert!(strict(&closed(row, both)).is_ok());
+    assert!(strict(&closed(shut, json!({ "description": "mine" }))).is_ok());
+}
+
+#[test]
+fn a_schema_and_a_temperature_are_read_back_by_the_rules_by_which_they_were_made() {
+    use atlas_router::client::Temperature;
+    let schema = object(json!({ "a": { "type": "string" }, "b": object(json!({ "c": { "enum": [1] } })) }));
+    for made in [JsonSchema::strict("s", &schema).unwrap(), JsonSchema::loose("s", json!({ "not": {} })).unwrap()] {
+        let written = serde_json::to_value(&made).unwrap();
+        assert_eq!(serde_json::from_value::<JsonSchema>(written.clone()).unwrap(), made);
+        let changes: [fn(&mut Value); 5] = [
+            |it| it["name"] = json!("two words"),
+            |it| it["schema"] = json!({ "type": "object", "properties": { "a": {} }, "x-mine": 1 }),
+            |it| it["schema"] = json!({ "type": "array", "items": {} }),
+            |it| it["nullable"] = json!(["a"]),
+            |it| it["more"] = json!(1),
+        ];
+        for (at, change) in changes.into_iter().enumerate() {
+            let changed = crate::with(written.clone(), change);
+            // A loose schema may be any.
+            let may = !made.is_strict() && matches!(at, 1 | 2);
+            assert_eq!(serde_json::from_value::<JsonSchema>(changed.clone()).is_ok(), may, "{changed}");
+        }
+    }
+    assert_eq!(serde_json::from_str::<Temperature>("2000").unwrap().as_thousandths(), 2000);
+    assert_eq!(serde_json::to_string(&Temperature::ZERO).unwrap(), "0");
+    for text in ["2001", "-1", "0.5", "70000"] {
+        assert!(serde_json::from_str::<Temperature>(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn what_no_model_can_be_held_to_is_refused_by_its_place() {
     assert_eq!(refused(&json!({ "type": "array", "items": { "type": "string" } })), [""]);
     assert_eq!(refused(&json!(true)), ["", ""]);

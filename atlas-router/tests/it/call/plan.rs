@@ -129,6 +129,27 @@ fn a_resting_model_gives_way_and_if_all_rest_the_soonest_is_waited_for() {
 }
 
 #[test]
+fn of_models_that_rest_come_too_late_and_cost_too_much_the_money_is_told_and_then_the_time() {
+    let rests = |seconds: u64| Event::Resting { until: T0 + Duration::from_secs(seconds) };
+    let first = || Target::new("a1".into(), "a".into(), usd(1), 100);
+    let dear = || Target::new("a2".into(), "a".into(), usd(10), 100);
+    for targets in [vec![dear(), first()], vec![first(), dear()]] {
+        let at = targets.iter().position(|target| target.bound == usd(1)).unwrap();
+        let mut plan = Plan::new(targets, with(Limits::default(), |limits| limits.max_spend = Some(usd(5))));
+        assert_eq!(plan.step(Event::Begin, T0, 0), call(at, 0));
+        assert_eq!(plan.step(rests(61), T0, 0), Step::Stop(GiveUp::Spend));
+    }
+    // Two that rest: one beyond the deadline, one beyond any wait.
+    let soon = with(Limits::default(), |limits| limits.deadline = Some(T0 + Duration::from_secs(10)));
+    for order in [[61, 20], [20, 61]] {
+        let mut plan = Plan::new(vec![first(), dear()], soon);
+        assert_eq!(plan.step(Event::Begin, T0, 0), call(0, 0));
+        assert_eq!(plan.step(rests(order[0]), T0, 0), call(1, 0));
+        assert_eq!(plan.step(rests(order[1]), T0, 0), Step::Stop(GiveUp::Deadline));
+    }
+}
+
+#[test]
 fn models_that_are_found_resting_again_and_again_are_given_up() {
     let mut plan = plan(Limits::default());
     let mut now = T0;
