@@ -82,7 +82,14 @@ impl Router {
             if matches!(reply.finish, Finish::Refused | Finish::Filtered) {
                 return Err(RunError::new(Kind::Refused, earlier).with_decision(decision));
             }
-            let rejected = match shape.read(&reply.text) {
+            let read = shape.read(&reply.text);
+            #[cfg(feature = "metrics")]
+            super::metric::reply(match &read {
+                Ok(read) if read.repairs.is_empty() => "fits",
+                Ok(_) => "repaired",
+                Err(_) => "rejected",
+            });
+            let rejected = match read {
                 Ok(read) if read.repairs.is_truncated && !options.accept_truncated => Rejected::truncated(),
                 Ok(read) => {
                     let outcome = Outcome { reply, model, decision, attempts: earlier };

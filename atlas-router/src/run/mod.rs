@@ -32,6 +32,8 @@ pub use gate::Rates;
 pub use request::Request;
 pub use stream::{Answering, Part};
 pub use trace::SCHEMA_URL;
+#[cfg(feature = "metrics")]
+pub use trace::metric;
 
 use crate::call::{Event, Limits, Plan, Step, Target};
 use crate::catalogue::{Catalogue, Day, Model, ModelId, Provider};

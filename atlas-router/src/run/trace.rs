@@ -1,7 +1,8 @@
-//! Spans: one for each request, and within it one for each call.
+//! Spans, one for each request and within it one for each call, and (feature `metrics`) metrics of both.
 //!
 //! Names are those of OpenTelemetry's conventions for generative AI, as of [`SCHEMA_URL`]; ours begin with `atlas.`. Prompts and
-//! replies are never recorded. Field names must stand in the macros as they are, so this is the one file that has them.
+//! replies are never recorded. Field names must stand in the macros as they are, so this is the one file that has them; those of
+//! metrics stand beside them, in [`metric`].
 
 use super::attempt::{CallAttempt, Charge, End};
 use super::error::RunError;
@@ -48,6 +49,8 @@ pub(super) fn ended(span: &Span, end: Result<&super::Outcome, &RunError>) {
     if let Err(error) = end {
         span.record("error.type", tracing::field::debug(error.category()));
     }
+    #[cfg(feature = "metrics")]
+    metric::request(attempts, end.err());
 }
 
 /// A call of a model.
@@ -110,4 +113,103 @@ pub(super) fn called(span: &Span, attempt: &CallAttempt, reply: Option<&Reply>) 
         // Nobody knows it yet.
         Charge::Open(_) => span,
     };
+    #[cfg(feature = "metrics")]
+    metric::call(attempt);
+}
+
+/// Metrics, through the `metrics` facade: whoever installs a recorder gets them. Names of models and providers are labels; ids,
+/// words and addresses never are.
+#[cfg(feature = "metrics")]
+pub mod metric {
+    use super::{CallAttempt, Charge, End, RunError};
+    use metrics::{Label, Unit, counter, describe_counter, describe_histogram, histogram};
+
+    /// Histogram, seconds: how long a call took, from when it was sent. Labels: `gen_ai.operation.name`, `gen_ai.provider.name`,
+    /// `gen_ai.request.model`, and `error.type` if it failed.
+    pub const CALL_SECONDS: &str = "gen_ai.client.operation.duration";
+    /// Histogram, tokens: what a call used, where the provider says it. Labels as above without the error, and `gen_ai.token.type`:
+    /// `input` or `output`.
+    pub const TOKENS: &str = "gen_ai.client.token.usage";
+    /// Counter, nano-dollars. Labels: `gen_ai.provider.name`, `gen_ai.request.model`, and `atlas.charge`: `settled`, or `open` for what
+    /// stays counted at its bound until it is reconciled.
+    pub const COST: &str = "atlas.router.cost";
+    /// Histogram, seconds: how long a call waited before it was sent. Labels: `gen_ai.provider.name`, `gen_ai.request.model`.
+    pub const WAIT_SECONDS: &str = "atlas.router.wait.duration";
+    /// Counter: models that were passed over. Labels: `gen_ai.provider.name`, `gen_ai.request.model`, and `atlas.reason`.
+    pub const PASSED_OVER: &str = "atlas.router.passed_over";
+    /// Counter: requests. Label: `error.type` if it was not answered.
+    pub const REQUESTS: &str = "atlas.router.requests";
+    /// Histogram: calls of a request.
+    pub const CALLS: &str = "atlas.router.request.calls";
+    /// Counter: structured replies. Label: `atlas.reply`: `fits`, `repaired` for one that fits after repairs, or `rejected`.
+    #[cfg(feature = "structured")]
+    pub const REPLIES: &str = "atlas.router.structured.replies";
+
+    /// Tells the recorder that is installed what each metric means. Once, after it was installed; metrics come without it, too.
+    pub fn describe() {
+        describe_histogram!(CALL_SECONDS, Unit::Seconds, "how long calls of models took");
+        describe_histogram!(TOKENS, Unit::Count, "tokens that calls of models used");
+        describe_counter!(
+            COST,
+            Unit::Count,
+            "nano-dollars that calls of models cost, at their bound where that is not known"
+        );
+        describe_histogram!(WAIT_SECONDS, Unit::Seconds, "how long calls of models waited before they were sent");
+        describe_counter!(PASSED_OVER, Unit::Count, "models that were passed over for now");
+        describe_counter!(REQUESTS, Unit::Count, "requests");
+        describe_histogram!(CALLS, Unit::Count, "calls of models per request");
+        #[cfg(feature = "structured")]
+        describe_counter!(REPLIES, Unit::Count, "structured replies and whether they fitted");
+    }
+
+    fn labels(attempt: &CallAttempt) -> Vec<Label> {
+        let provider = Label::new("gen_ai.provider.name", attempt.provider.to_string());
+        vec![provider, Label::new("gen_ai.request.model", attempt.model.to_string())]
+    }
+
+    fn and(labels: &[Label], key: &'static str, value: impl Into<metrics::SharedString>) -> Vec<Label> {
+        labels.iter().cloned().chain([Label::new(key, value)]).collect()
+    }
+
+    pub(super) fn call(attempt: &CallAttempt) {
+        let of = labels(attempt);
+        let chat = and(&of, "gen_ai.operation.name", "chat");
+        let timed = match &attempt.end {
+            End::Failed { verdict, .. } => and(&chat, "error.type", format!("{:?}", verdict.reason)),
+            End::Cancelled => and(&chat, "error.type", "Cancelled"),
+            End::Answered | End::PassedOver(_) => chat.clone(),
+        };
+        histogram!(CALL_SECONDS, timed).record(attempt.took);
+        histogram!(WAIT_SECONDS, of.clone()).record(attempt.waited);
+        if let Some(usage) = attempt.usage {
+            for (kind, tokens) in [("input", usage.prompt()), ("output", usage.completion())] {
+                // A recorder takes doubles; no call has as many tokens as they cannot hold.
+                let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+                histogram!(TOKENS, and(&chat, "gen_ai.token.type", kind)).record(tokens);
+            }
+        }
+        let (charge, cost) = match attempt.charge {
+            Charge::Nothing => return,
+            Charge::Settled(cost) => ("settled", cost),
+            Charge::Open(cost) => ("open", cost),
+        };
+        counter!(COST, and(&of, "atlas.charge", charge)).increment(u64::try_from(cost.as_nanos()).unwrap_or(0));
+    }
+
+    pub(super) fn request(attempts: &[CallAttempt], error: Option<&RunError>) {
+        let of = error.map(|error| Label::new("error.type", format!("{:?}", error.category())));
+        counter!(REQUESTS, of.into_iter().collect::<Vec<_>>()).increment(1);
+        let calls = attempts.iter().filter(|attempt| attempt.hold.is_some()).count();
+        histogram!(CALLS).record(u32::try_from(calls).unwrap_or(u32::MAX));
+        for attempt in attempts {
+            if let End::PassedOver(why) = attempt.end {
+                counter!(PASSED_OVER, and(&labels(attempt), "atlas.reason", format!("{why:?}"))).increment(1);
+            }
+        }
+    }
+
+    #[cfg(feature = "structured")]
+    pub(in super::super) fn reply(what: &'static str) {
+        counter!(REPLIES, "atlas.reply" => what).increment(1);
+    }
 }

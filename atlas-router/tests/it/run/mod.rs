@@ -5,6 +5,8 @@ mod ask;
 mod faults;
 mod ledgers;
 mod limits;
+#[cfg(feature = "metrics")]
+mod meters;
 mod money;
 mod property;
 mod spans;
