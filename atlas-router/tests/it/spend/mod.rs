@@ -3,11 +3,11 @@
 //! The provider's bill is kept apart: it counts each request that leaves, whatever the ledger thinks.
 
 mod careless;
-#[cfg(unix)]
+#[cfg(all(unix, any(feature = "sqlite", feature = "postgres")))]
 mod processes;
 
 use atlas_router::catalogue::ModelId;
-use atlas_router::ledger::{BudgetLedger, GroupBy, HoldId, Kind, LedgerError, MemoryLedger, Month, Reserve, Scope};
+use atlas_router::ledger::{BudgetLedger, HoldId, Kind, MemoryLedger, Month, Reserve, Scope};
 use atlas_schema::{Stage, TenantId, Timestamp, Usd};
 use careless::Careless;
 use std::sync::Arc;
@@ -50,10 +50,10 @@ async fn call(ledger: &dyn BudgetLedger, id: HoldId, leave: impl FnOnce()) -> bo
 
 /// The same call again while its failure may pass; counts the failures.
 #[cfg(any(feature = "postgres", feature = "dynamodb"))]
-pub(crate) async fn persist<T, F: Future<Output = Result<T, LedgerError>>>(
+pub(crate) async fn persist<T, F: Future<Output = Result<T, atlas_router::ledger::LedgerError>>>(
     failures: &mut u32,
     mut ask: impl FnMut() -> F,
-) -> Result<T, LedgerError> {
+) -> Result<T, atlas_router::ledger::LedgerError> {
     loop {
         match ask().await {
             Err(error) if error.is_retryable() => *failures += 1,
@@ -63,8 +63,9 @@ pub(crate) async fn persist<T, F: Future<Output = Result<T, LedgerError>>>(
 }
 
 /// At rest: in each scope stands what the holds add up to; `settled` calls were paid, and the limit was not passed.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "dynamodb"))]
 pub(crate) async fn audit(ledger: &dyn BudgetLedger, limit: i64, settled: i64) {
-    let report = ledger.report(month(), GroupBy::Model).await.unwrap();
+    let report = ledger.report(month(), atlas_router::ledger::GroupBy::Model).await.unwrap();
     let held = report.iter().fold(Usd::ZERO, |sum, line| sum.saturating_add(line.held));
     let paid = report.iter().fold(Usd::ZERO, |sum, line| sum.saturating_add(line.settled));
     for scope in scopes() {
