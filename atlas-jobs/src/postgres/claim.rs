@@ -3,7 +3,7 @@
 use super::Db;
 use super::error::BACKEND;
 use super::fronts::{Look, Piece};
-use super::record::{CLAIMED, JOB, Reader, full, group_of, int};
+use super::record::{self, CLAIMED, JOB, Reader, group_of, int};
 use super::session::{Conn, Param, Session};
 use crate::error::StoreError;
 use crate::kernel::{check_limit, unreadable};
@@ -32,7 +32,7 @@ impl ClaimSql {
     pub(super) fn new() -> Self {
         let rest = include_str!("sql/claim_rest.sql");
         let read = format!(
-            "SELECT {JOB}, {CLAIMED}, j.payload, NULL::text FROM taken t, worker,
+            "SELECT {JOB}, {CLAIMED} FROM taken t, worker,
                LATERAL (SELECT * FROM atlas_jobs_job WHERE id = t.id LIMIT 1) j"
         );
         Self {
@@ -92,7 +92,7 @@ impl Db {
         for row in rows {
             let row = Reader::new(row, OPERATION);
             let id = row.id(1)?;
-            match full(row, self.stage, &names) {
+            match record::claimed(row, self.stage, &names, worker) {
                 Err(error) if unreadable(&error, &id) => bad.push(id),
                 job => jobs.push(job?),
             }

@@ -1,9 +1,10 @@
 //! Small calls that come at the same time share one statement and one commit.
 //!
 //! A commit costs a write to the disk, whatever it holds. So the calls that arrive while one is under way wait for it, and go
-//! together next. Callers that were answered together tend to ask again together, so the next group waits for as many, a
-//! millisecond at most: it would be one call else, and all others would wait for its commit. A caller that is alone waits for
-//! nobody. A group that fails is tried call by call: nobody fails for the sake of another.
+//! together next. Callers that were answered together tend to ask again together, so the next group waits for as many beside
+//! those that wait already, a millisecond at most: else there would be two groups that take turns, each waiting for the commit
+//! of the other. A caller that is alone waits for nobody, and nobody waits where commits are quick. A group that fails is tried call by call: nobody fails for the sake
+//! of another.
 
 use super::Db;
 use super::enqueue::{CHUNK, Way, parts};
@@ -17,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-const OPERATION: &str = "enqueue";
+pub(super) const OPERATION: &str = "enqueue";
 /// Calls with more jobs than this have a statement of their own: they would make the others wait.
 pub(super) const SMALL: usize = 50;
 
@@ -67,31 +68,40 @@ impl Db {
         // Whatever ends this task, the next caller starts another.
         let guard = Release(&self.waiting);
         while let Some(group) = guard.next() {
-            let answered = group.len();
-            self.add_group(group).await;
-            if answered > 1 {
-                self.waiting.gather(answered).await;
+            let began = Instant::now();
+            let expected = self.add_group(group).await;
+            if expected > 1 && began.elapsed() > GATHER * 2 {
+                self.waiting.gather(expected).await;
             }
         }
     }
 
-    async fn add_group(&self, mut group: Vec<Call>) {
-        if group.len() > 1 {
+    /// Answers a group, and says how many calls wait once those that were answered are back.
+    async fn add_group(&self, mut group: Vec<Call>) -> usize {
+        let answered = group.len();
+        let eager = self.eager.is_wanted(group.iter().flat_map(|call| &call.jobs));
+        if answered > 1 || eager {
             let sizes: Vec<usize> = group.iter().map(|call| call.jobs.len()).collect();
             let jobs = group.iter().flat_map(|call| call.jobs.iter().cloned()).collect();
-            if let Ok(answers) = self.add_now(jobs).await {
+            let added = if eager { self.add_eagerly(jobs).await } else { self.add_now(jobs).await };
+            if let Ok(answers) = added {
+                // Before anybody hears of it: who is answered may be back at once.
+                let expected = self.waiting.calls().saturating_add(answered);
                 let mut answers = answers.into_iter();
                 for (call, size) in group.into_iter().zip(sizes) {
                     // Nobody listens if the caller's future was dropped, which it may be.
                     drop(call.reply.send(Ok(answers.by_ref().take(size).collect())));
                 }
-                return;
+                return expected;
             }
         }
+        let mut expected = answered;
         for call in group.drain(..) {
             let answer = self.add_now(call.jobs).await;
+            expected = self.waiting.calls().saturating_add(answered);
             drop(call.reply.send(answer));
         }
+        expected
     }
 
     /// One statement, if that will do; a transaction for records from elsewhere, and for more than one statement takes.
@@ -114,11 +124,16 @@ impl Db {
             }
             rest = later;
         }
+        self.waker.wake();
         Ok(answers)
     }
 }
 
 impl Waiting {
+    fn calls(&self) -> usize {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).calls.len()
+    }
+
     /// Until so many calls wait, or not much longer.
     async fn gather(&self, wanted: usize) {
         let until = Instant::now() + GATHER;

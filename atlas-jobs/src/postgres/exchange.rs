@@ -17,8 +17,9 @@ use crate::kernel::unfit;
 use crate::state::{self, Command, Reject};
 use crate::store::{Ack, AckAction, AckOutcome, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE};
 use atlas_schema::{Actor, CancelRequest, JobId, JobRecord, JobStatus, WorkerId};
-use deadpool_postgres::Client;
+use deadpool_postgres::GenericClient;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::{Row, Statement};
 
@@ -34,11 +35,11 @@ const PROGRESS: &str = "UPDATE atlas_jobs_lease l SET progress = held.progress
 
 /// What the statements said.
 #[derive(Default)]
-struct Said {
+pub(super) struct Said {
     beat: Vec<Row>,
     completed: Vec<Row>,
     held: Vec<Row>,
-    claimed: Vec<Row>,
+    pub(super) claimed: Vec<Row>,
 }
 
 /// What they come to.
@@ -52,17 +53,26 @@ struct Answer {
 
 impl Db {
     pub(super) async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
-        let request = Request::new(exchange, self.capabilities().max_result_bytes)?;
-        let mut client = self.client(OPERATION).await?;
+        let request = Arc::new(Request::new(exchange, self.capabilities().max_result_bytes)?);
+        self.eager.note_busy(&request.worker);
         if request.is_usual() && !self.is_controlled(request.claim.as_ref()) {
-            let sight = request.claim.as_ref().map(|wanted| self.sight(wanted));
-            let said = self.at_once(&client, &request, sight.as_ref()).await?;
+            let sight = request.claim.as_ref().map(|wanted| Arc::new(self.sight(wanted)));
+            let went = match &sight {
+                Some(sight) => self.eager.go_along(&request, sight).await,
+                None => None,
+            };
+            let mut client = self.client(OPERATION).await?;
+            let said = match went {
+                Some(said) => said?,
+                None => self.ask(&client, &request, sight.as_deref(), true).await?,
+            };
             let Some(beat) = said.beat.first() else {
                 return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
             };
             let controlled: bool = Reader::new(beat, OPERATION).get(2)?;
             let session = Session::new(&client, OPERATION);
-            let Answer { mut exchanged, open, put_off } = self.answer(session, &request, sight.as_ref(), &said).await?;
+            let Answer { mut exchanged, open, put_off } =
+                self.answer(session, &request, sight.as_deref(), &said).await?;
             if !open.is_empty() {
                 // Somebody asked the job to stop in that very moment: its row changed while it was being ended. Now it is locked.
                 let transaction = self.begin(&mut client, OPERATION).await?;
@@ -94,17 +104,30 @@ impl Db {
                 exchanged.claimed.extend(self.claim_controlled(session, &request.worker, &rest).await?);
                 transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
                 in_order(&mut exchanged.claimed);
+            } else if let Some(claim) = request.claim.as_ref().filter(|claim| exchanged.claimed.len() < claim.limit)
+                && self.waker.is_awaited()
+            {
+                self.eager.note_idle(&request.worker, claim);
             }
             return Ok(exchanged);
         }
+        let mut client = self.client(OPERATION).await?;
         let transaction = self.begin(&mut client, OPERATION).await?;
         let exchanged = self.step_by_step(Session::new(&transaction, OPERATION), &request).await?;
         transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
         Ok(exchanged)
     }
 
-    /// Sends everything, the commit included, before any answer has come. Dropping it loses the answers only.
-    async fn at_once(&self, client: &Client, request: &Request, sight: Option<&Sight>) -> Result<Said, StoreError> {
+    /// Sends everything before any answer has come: a `whole` transaction, its commit included, or into one that is open.
+    /// Dropping it loses the answers only.
+    pub(super) async fn ask<C: GenericClient>(
+        &self,
+        client: &C,
+        request: &Request,
+        sight: Option<&Sight>,
+        whole: bool,
+    ) -> Result<Said, StoreError> {
+        let run = |sql| async move { if whole { client.batch_execute(sql).await } else { Ok(()) } };
         let prepare = |sql: &str| {
             let sql = sql.to_owned();
             async move { client.prepare_cached(&sql).await.map_err(|error| failed(OPERATION, &error)) }
@@ -139,14 +162,14 @@ impl Db {
         // Polled in this order, and each hands its message over at its first poll.
         let (began, beat, completed, noted, held, promoted, claimed, committed) = tokio::join!(
             biased;
-            client.batch_execute(BEGIN),
+            run(BEGIN),
             query(client, Some(beat), vec![&worker, &request.beat, &request.lease_ms, &queues]),
             query(client, complete, vec![&worker, &acked, &results.epochs, &results.values]),
             query(client, note, vec![&news, &request.progress.epochs, &request.progress.values, &worker]),
             query(client, look, vec![&holding, &held.1]),
             query(client, promote, vec![&PROMOTED]),
             query(client, claim, claim_params.unwrap_or_default()),
-            client.batch_execute("COMMIT"),
+            run("COMMIT"),
         );
         let wrong = |error| failed(OPERATION, &error);
         // The first failure is the cause; those after it only say that the transaction is over.
@@ -325,8 +348,8 @@ impl Db {
 }
 
 /// Sends a statement, if there is one, at its first poll.
-async fn query(
-    client: &Client,
+async fn query<C: GenericClient>(
+    client: &C,
     statement: Option<Statement>,
     params: Vec<Param<'_>>,
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
@@ -336,12 +359,13 @@ async fn query(
     }
 }
 
+/// The jobs that were completed, and their versions.
 fn applied(rows: &[Row]) -> Result<HashMap<JobId, u64>, StoreError> {
-    let read = |row| {
-        let row = Reader::new(row, OPERATION);
-        Ok((row.id(0)?, row.number(1)?))
-    };
-    rows.iter().map(read).collect()
+    let Some(row) = rows.first() else { return Ok(HashMap::new()) };
+    let row = Reader::new(row, OPERATION);
+    let (ids, versions) = (row.get::<Vec<_>>(0)?, row.get::<Vec<i32>>(1)?);
+    let version = |version| u64::try_from(version).map_err(|_| row.bad());
+    ids.into_iter().zip(versions).map(|(id, at)| Ok((JobId::from_uuid(id), version(at)?))).collect()
 }
 
 fn cancels(rows: &[Row]) -> Result<HashMap<JobId, Option<CancelRequest>>, StoreError> {

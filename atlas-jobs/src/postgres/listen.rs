@@ -33,7 +33,7 @@ impl PostgresJobs {
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
         let connected = config.connect(tls.clone()).await.map_err(|error| failed("listen", &error))?;
-        let waker = Arc::downgrade(&self.waker);
+        let waker = Arc::downgrade(&self.db.waker);
         let (ready, heard) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
             let mut ready = Some(ready);

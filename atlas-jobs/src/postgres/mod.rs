@@ -7,6 +7,7 @@
 mod claim;
 mod coalesce;
 mod columns;
+mod eager;
 mod enqueue;
 mod error;
 mod exchange;
@@ -49,7 +50,6 @@ use std::sync::{Arc, RwLock};
 #[derive(Clone)]
 pub struct PostgresJobs {
     db: Arc<Db>,
-    waker: Arc<Waker>,
 }
 
 impl fmt::Debug for PostgresJobs {
@@ -66,6 +66,8 @@ struct Db {
     claims: ClaimSql,
     fronts: Fronts,
     waiting: coalesce::Waiting,
+    eager: eager::Eager,
+    waker: Arc<Waker>,
     /// Queues that were seen to be paused or limited: claims from them go the careful way at once.
     controlled: RwLock<HashSet<QueueName>>,
 }
@@ -87,10 +89,12 @@ impl PostgresJobs {
             claims: ClaimSql::new(),
             fronts: Fronts::default(),
             waiting: coalesce::Waiting::default(),
+            eager: eager::Eager::default(),
+            waker: Arc::new(Waker::new()),
             controlled: RwLock::default(),
         };
         schema::prepare(&mut db.client("open").await?, stage).await?;
-        Ok(Self { db: Arc::new(db), waker: Arc::new(Waker::new()) })
+        Ok(Self { db: Arc::new(db) })
     }
 }
 
@@ -158,13 +162,10 @@ impl JobStore for PostgresJobs {
 
     async fn enqueue(&self, jobs: Vec<NewJob>, _now: Moment) -> Result<Vec<Enqueued>, StoreError> {
         self.db.check_stage(&jobs, "enqueue")?;
-        let enqueued = if jobs.len() <= coalesce::SMALL {
-            self.db.add_together(jobs).await?
-        } else {
-            self.db.add_now(jobs).await?
-        };
-        self.waker.wake();
-        Ok(enqueued)
+        if jobs.len() <= coalesce::SMALL {
+            return self.db.add_together(jobs).await;
+        }
+        self.db.add_now(jobs).await
     }
 
     async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
@@ -178,7 +179,7 @@ impl JobStore for PostgresJobs {
         _now: Moment,
     ) -> Result<Vec<CommandOutcome>, StoreError> {
         let outcomes = self.db.command(requests, &actor).await?;
-        self.waker.wake();
+        self.db.waker.wake();
         Ok(outcomes)
     }
 
@@ -201,7 +202,7 @@ impl JobStore for PostgresJobs {
     async fn sweep(&self, options: SweepOptions) -> Result<Swept, StoreError> {
         let swept = self.db.sweep(&options).await?;
         if swept.expired > 0 {
-            self.waker.wake();
+            self.db.waker.wake();
         }
         Ok(swept)
     }
@@ -216,11 +217,11 @@ impl JobStore for PostgresJobs {
 
     async fn queues(&self, changes: Vec<QueueChange>, _now: Moment) -> Result<Vec<QueueState>, StoreError> {
         let states = self.db.queues(&changes).await?;
-        self.waker.wake();
+        self.db.waker.wake();
         Ok(states)
     }
 
     fn wakeups(&self) -> Option<Wakeups> {
-        Some(self.waker.subscribe())
+        Some(self.db.waker.subscribe())
     }
 }

@@ -5,8 +5,8 @@ use super::groups::Names;
 use crate::error::StoreError;
 use crate::state::{OutboxEntry, OutboxTopic, topics};
 use atlas_schema::{
-    Actor, AuditEvent, Callback, CorrelationId, ExternalId, IdempotencyKey, JobId, JobRecord, JobStatus, Lease,
-    SchemaVersion, Stage, Timestamp, Usd, WorkerId,
+    Actor, AuditEvent, Callback, CancelRequest, CorrelationId, ExternalId, IdempotencyKey, JobError, JobId, JobRecord,
+    JobStatus, Lease, Progress, SchemaVersion, Stage, Timestamp, Usd, WorkerId,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSqlOwned;
 
@@ -25,10 +26,11 @@ pub(super) const STATE: &str = "s.status, s.version, s.epoch, s.attempt, coalesc
      coalesce(s.updated_at, j.created_at), s.started_at, s.finished_at, CASE WHEN s.status = 1 THEN w.name END, \
      CASE WHEN w.beat >= 0 THEN least(w.seen_at + w.lease_ms, 253402300799999) ELSE s.lease_end END, \
      s.cancel, s.progress, s.error";
-/// The same of a job that was claimed just now, as `t`.
-pub(super) const CLAIMED: &str = "1::int2, t.version::int8, t.epoch, t.attempt, t.run_at, t.deadline, \
-     greatest(worker.seen_at, t.updated_at), greatest(worker.seen_at, t.updated_at), NULL::int8, $1::text, \
-     least(greatest(worker.seen_at, t.updated_at) + worker.lease_ms, 253402300799999), NULL::text, NULL::text, t.error";
+/// The same of a job that was claimed just now, as `t`, by `worker`: what is not the same for all of them. The payload follows.
+pub(super) const CLAIMED: &str = "t.version::int8, t.epoch, t.attempt, t.run_at, t.deadline, t.updated_at, \
+     worker.seen_at, worker.lease_ms, t.error, j.payload";
+/// How many columns [`JOB`] has.
+const JOB_WIDTH: usize = 11;
 /// How many [`JOB`] and [`STATE`] have.
 pub(super) const WIDTH: usize = 25;
 /// Where they come from. The limit keeps the planner from looking at all states first.
@@ -184,11 +186,95 @@ pub(super) fn group_of(row: &Row, operation: &'static str) -> Result<i32, StoreE
     Reader::new(row, operation).get(0)
 }
 
+/// Where a job stands.
+struct Standing {
+    status: JobStatus,
+    version: u64,
+    epoch: u64,
+    attempt: u32,
+    run_at: Timestamp,
+    deadline: Option<Timestamp>,
+    updated_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    lease: Option<Lease>,
+    cancel: Option<CancelRequest>,
+    progress: Option<Progress>,
+    error: Option<JobError>,
+}
+
 /// A record without payload and result, from [`JOB`] and [`STATE`].
 pub(super) fn record(
     row: Reader<'_>,
     stage: Stage,
     groups: &HashMap<i32, Arc<Names>>,
+) -> Result<JobRecord<()>, StoreError> {
+    let lease = match (row.maybe_text::<WorkerId>(20)?, row.maybe_time(21)?) {
+        (Some(worker), Some(expires_at)) => Some(Lease { worker, expires_at }),
+        _ => None,
+    };
+    let standing = Standing {
+        status: row.status(11)?,
+        version: row.number(12)?,
+        epoch: row.number(13)?,
+        attempt: row.small(14)?,
+        run_at: row.time(15)?,
+        deadline: row.maybe_time(16)?,
+        updated_at: row.time(17)?,
+        started_at: row.maybe_time(18)?,
+        finished_at: row.maybe_time(19)?,
+        lease,
+        cancel: row.maybe_json(22)?,
+        progress: row.maybe_json(23)?,
+        error: row.maybe_json(24)?,
+    };
+    job(row, stage, groups, standing)
+}
+
+/// A whole record: after [`JOB`] and [`STATE`] come the payload and the result.
+pub(super) fn full(row: Reader<'_>, stage: Stage, groups: &HashMap<i32, Arc<Names>>) -> Result<JobRecord, StoreError> {
+    let payload = row.value(WIDTH)?;
+    let mut record = record(row, stage, groups)?.map_payload(|()| payload);
+    record.result = row.result(WIDTH + 1)?;
+    Ok(record)
+}
+
+/// A whole record of a job that `worker` has just claimed, from [`JOB`] and [`CLAIMED`].
+pub(super) fn claimed(
+    row: Reader<'_>,
+    stage: Stage,
+    groups: &HashMap<i32, Arc<Names>>,
+    worker: &WorkerId,
+) -> Result<JobRecord, StoreError> {
+    const AT: usize = JOB_WIDTH;
+    let seen = row.time(AT + 6)?;
+    let now = row.maybe_time(AT + 5)?.map_or(seen, |updated| updated.max(seen));
+    let expires_at = now.saturating_add(Duration::from_millis(row.number(AT + 7)?));
+    let standing = Standing {
+        status: JobStatus::Processing,
+        version: row.number(AT)?,
+        epoch: row.number(AT + 1)?,
+        attempt: row.small(AT + 2)?,
+        run_at: row.time(AT + 3)?,
+        deadline: row.maybe_time(AT + 4)?,
+        updated_at: now,
+        started_at: Some(now),
+        finished_at: None,
+        lease: Some(Lease { worker: worker.clone(), expires_at }),
+        cancel: None,
+        progress: None,
+        error: row.maybe_json(AT + 8)?,
+    };
+    let payload = row.value(AT + 9)?;
+    Ok(job(row, stage, groups, standing)?.map_payload(|()| payload))
+}
+
+/// The record of a job that stands somewhere, from [`JOB`].
+fn job(
+    row: Reader<'_>,
+    stage: Stage,
+    groups: &HashMap<i32, Arc<Names>>,
+    standing: Standing,
 ) -> Result<JobRecord<()>, StoreError> {
     let names = groups.get(&row.get(0)?).ok_or_else(|| row.bad())?;
     let (queue, kind, tenant) = (**names).clone();
@@ -197,10 +283,6 @@ pub(super) fn record(
     if !SchemaVersion::is_known(schema) {
         return Err(row.bad());
     }
-    let lease = match (row.maybe_text::<WorkerId>(20)?, row.maybe_time(21)?) {
-        (Some(worker), Some(expires_at)) => Some(Lease { worker, expires_at }),
-        _ => None,
-    };
     let parent = match row.row.try_get(9) {
         Ok(parent) => Option::map(parent, JobId::from_uuid),
         Err(_) => return Err(row.bad()),
@@ -213,39 +295,31 @@ pub(super) fn record(
         queue,
         tenant,
         stage,
-        status: row.status(11)?,
-        version: row.number(12)?,
-        epoch: row.number(13)?,
-        attempt: row.small(14)?,
+        status: standing.status,
+        version: standing.version,
+        epoch: standing.epoch,
+        attempt: standing.attempt,
         max_attempts: row.small(3)?,
         priority: row.get(4)?,
-        run_at: row.time(15)?,
-        deadline: row.maybe_time(16)?,
+        run_at: standing.run_at,
+        deadline: standing.deadline,
         attempt_timeout_ms: more.attempt_timeout_ms,
-        lease,
+        lease: standing.lease,
         callback: more.callback,
         parent,
         idempotency_key: row.maybe_text::<IdempotencyKey>(8)?,
-        cancel_requested: row.maybe_json(22)?,
+        cancel_requested: standing.cancel,
         cost_cap: more.cost_cap,
         correlation_id: row.text::<CorrelationId>(6)?,
         created_at: row.time(2)?,
-        updated_at: row.time(17)?,
-        started_at: row.maybe_time(18)?,
-        finished_at: row.maybe_time(19)?,
-        progress: row.maybe_json(23)?,
+        updated_at: standing.updated_at,
+        started_at: standing.started_at,
+        finished_at: standing.finished_at,
+        progress: standing.progress,
         payload: (),
         result: None,
-        error: row.maybe_json(24)?,
+        error: standing.error,
     })
-}
-
-/// A whole record: after [`JOB`] and [`STATE`] come the payload and the result.
-pub(super) fn full(row: Reader<'_>, stage: Stage, groups: &HashMap<i32, Arc<Names>>) -> Result<JobRecord, StoreError> {
-    let payload = row.value(WIDTH)?;
-    let mut record = record(row, stage, groups)?.map_payload(|()| payload);
-    record.result = row.result(WIDTH + 1)?;
-    Ok(record)
 }
 
 /// An event, from `version, epoch, attempt, at, actor, kind, source, target, reason, error, correlation`, from column

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 /// Jobs are fetched at least so far ahead.
 pub(super) const WINDOW: Duration = Duration::from_millis(20);
-/// And at most so far: twice a round trip, within these bounds. While one is under way the slots work off what the last
-/// one brought.
+/// And at most so far: three times a round trip, within these bounds. While one is under way the slots work off what the last
+/// one brought; with room for just these two, each round trip would bring a little less than the one before.
 const LONGEST_WINDOW: Duration = Duration::from_millis(100);
-/// The most jobs that wait for a slot. Batches of 500 cost a store as little per job as larger ones.
-pub(super) const MOST_AHEAD: usize = 500;
+/// The most jobs that wait for a slot: two batches of 500, which cost a store as little per job as larger ones. One is worked
+/// off while the next one is fetched; with room for one, every other round trip would carry hardly anything.
+pub(super) const MOST_AHEAD: usize = 1000;
 /// So many outcomes are handed in at once.
 const FULL: usize = 500;
 /// An outcome waits at most so long for others to share its round trip.
@@ -59,7 +60,7 @@ impl Pace {
 
     /// How far ahead jobs are fetched.
     pub(super) fn window(&self) -> Duration {
-        self.trip.saturating_mul(2).clamp(WINDOW, LONGEST_WINDOW)
+        self.trip.saturating_mul(3).clamp(WINDOW, LONGEST_WINDOW)
     }
 
     /// How many jobs to hold for slots that will soon be free: those that end within the window at the present rate.

@@ -27,6 +27,8 @@ mod pieces;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
+mod postgres_eager;
+#[cfg(feature = "postgres")]
 mod postgres_races;
 mod prefetch;
 mod recovery;

@@ -17,16 +17,20 @@ WITH worker AS MATERIALIZED (
   SELECT id, version, epoch, finished_at, 2, attempt, claim_here, end_here, worker, started_at, run_at, deadline, progress,
     result
   FROM ended
+), batch AS MATERIALIZED (
+  SELECT max(finished_at) AS at, array_agg(id) AS ids, array_agg(version) AS versions,
+    bool_or(NOT end_here) AS any_told, bool_or(follows) AS any_follows
+  FROM ended HAVING count(*) > 0
 ), listed AS (
-  INSERT INTO atlas_jobs_ended (at, status, ids)
-  SELECT max(finished_at), 2, array_agg(id) FROM ended HAVING count(*) > 0
+  INSERT INTO atlas_jobs_ended (at, status, ids) SELECT at, 2, ids FROM batch
 ), counted AS (
   INSERT INTO atlas_jobs_move (grp, source, target, jobs, target_ms)
   SELECT grp, 1, 2, count(*), sum(finished_at - started_at) FROM ended GROUP BY grp
 ), told AS (
   -- Handed in by another than the holder: the row above names the holder only.
   INSERT INTO atlas_jobs_event (job, version, epoch, at, attempt, source, target, kind, actor)
-  SELECT id, version, epoch, finished_at, attempt, 1, 2, '"completed"', actor FROM ended, worker WHERE NOT end_here
+  SELECT id, version, epoch, finished_at, attempt, 1, 2, '"completed"', actor FROM ended, worker
+  WHERE (SELECT any_told FROM batch) AND NOT end_here
 ), posted AS (
   INSERT INTO atlas_jobs_outbox (job, version, topic, visible_at, fields, epoch, at, attempt, source, target, kind,
     actor, correlation_id)
@@ -34,10 +38,10 @@ WITH worker AS MATERIALIZED (
     '"completed"', worker.actor, j.correlation_id
   FROM ended e, worker, LATERAL (SELECT follow, correlation_id FROM atlas_jobs_job WHERE id = e.id LIMIT 1) j,
     json_each(j.follow::json) follow
-  WHERE e.follows
+  WHERE (SELECT any_follows FROM batch) AND e.follows
   ON CONFLICT (job, version, topic) DO UPDATE SET tries = 0, visible_at = excluded.visible_at,
     fields = excluded.fields, epoch = excluded.epoch, at = excluded.at, attempt = excluded.attempt,
     source = excluded.source, target = excluded.target, kind = excluded.kind, actor = excluded.actor,
     reason = NULL, error = NULL, correlation_id = excluded.correlation_id
 )
-SELECT id, version::int8 FROM ended
+SELECT ids, versions FROM batch

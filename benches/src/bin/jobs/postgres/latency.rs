@@ -1,7 +1,7 @@
 //! From before the enqueue to the start of the handler, of a worker that has nothing else to do.
 //!
-//! The worker has a store of its own, as it would in another process, and hears of the job through the server. A second
-//! row is of one store for both, as in one process.
+//! Of one store for both, as in one process: so the peers' programs do it. Rows with `apart` are of a worker that has a store of
+//! its own, as it would in another process, and hears of the job through the server.
 
 use super::quantile;
 use super::server::{Database, Host};
@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Jobs of one turn.
 const JOBS: usize = 100;
+/// The first ones prepare the statements of each connection, and do not count.
+const FIRST: usize = 10;
 /// Between two of them, so that the worker is idle again.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -37,8 +39,8 @@ pub(crate) fn rows(runtime: &Runtime, host: &Host, scale: Scale) -> Result<Vec<R
         for ((_, program), times) in programs.iter().zip(&mut theirs) {
             let Some(program) = program else { continue };
             let database = runtime.block_on(host.database())?;
-            let args = ["latency", &database.url, &JOBS.to_string(), &SLOTS.to_string(), "50"];
-            times.extend(Ready::start(program, &args)?.go()?.all("start"));
+            let args = ["latency", &database.url, &(FIRST + JOBS).to_string(), &SLOTS.to_string(), "50"];
+            times.extend(Ready::start(program, &args)?.go()?.all("start").into_iter().skip(FIRST));
         }
         together.extend(turn(true)?);
     }
@@ -56,14 +58,22 @@ pub(crate) fn rows(runtime: &Runtime, host: &Host, scale: Scale) -> Result<Vec<R
             rows.push(Row::new(format!("postgres/start-{percent}-{name}"), figure, "ms"));
         }
     }
-    let (apart, together) = (at(&mut apart), at(&mut together));
-    for (at, (percent, floor)) in [("p50", 0.9), ("p99", 0.7)].into_iter().enumerate() {
-        rows.push(Row::new(format!("postgres/start-{percent}"), apart[at], "ms"));
-        rows.push(Row::new(format!("postgres/start-{percent}-one-process"), together[at], "ms"));
-        let ratio = apart[at] / best[at];
-        // Without any peer the best of them is infinite, and says nothing.
-        let row = Row::new(format!("postgres/start-{percent}-to-best-peer"), ratio, "ratio").at_most(floor);
-        rows.push(if best[at].is_finite() { row.peer(best[at]) } else { Row::absent(row.name, "ratio") });
+    for (name, times, floors) in [("", &mut together, [Some(0.9), Some(0.7)]), ("-apart", &mut apart, [None, None])] {
+        for (at, (figure, floor)) in at(times).into_iter().zip(floors).enumerate() {
+            let percent = ["p50", "p99"][at];
+            rows.push(Row::new(format!("postgres/start-{percent}{name}"), figure, "ms"));
+            let ratio = Row::new(format!("postgres/start-{percent}{name}-to-best-peer"), figure / best[at], "ratio");
+            // Without any peer the best of them is infinite, and says nothing.
+            if best[at].is_finite() {
+                let ratio = ratio.peer(best[at]);
+                rows.push(match floor {
+                    Some(floor) => ratio.at_most(floor),
+                    None => ratio,
+                });
+            } else {
+                rows.push(Row::absent(ratio.name, "ratio"));
+            }
+        }
     }
     Ok(rows)
 }
@@ -88,13 +98,12 @@ async fn ours(database: Database, one_process: bool) -> Result<Vec<f64>> {
     });
     let (manager, spec) = (JobManager::new(Arc::new(here))?, spec(50)?);
     let mut times = Vec::with_capacity(JOBS);
-    // The first ones prepare the statements of each connection; they take turns.
-    for job in 0..JOBS + 10 {
+    for job in 0..FIRST + JOBS {
         tokio::time::sleep(PAUSE).await;
         let start = Instant::now();
         manager.enqueue(spec.clone()).await?;
         let at = started.recv().await.context("the worker ended")?;
-        if job >= 10 {
+        if job >= FIRST {
             times.push(at.saturating_duration_since(start).as_secs_f64() * 1e3);
         }
     }

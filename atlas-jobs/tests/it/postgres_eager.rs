@@ -1,0 +1,87 @@
+//! A job for an idle worker of the same process: added and claimed in one transaction.
+
+use crate::postgres::{done, exchange, new_job, now, number, pool, spec};
+use atlas_jobs::store::{AckOutcome, Enqueued, Scope};
+use atlas_jobs::{JobStore, Kind, PostgresJobs};
+use atlas_schema::{JobStatus, Stage};
+
+/// The worker has two milliseconds to come, which a loaded machine may not give it: then both are as without each other.
+const TRIES: u64 = 1000;
+
+testkit::with_postgres! {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_job_for_an_idle_worker_is_added_and_claimed_in_one_transaction() {
+        let pool = pool().await;
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let mut hints = store.wakeups().unwrap();
+        let mut acks = Vec::new();
+        for attempt in 0..TRIES {
+            let idle = exchange("w", attempt * 3 + 1, 16).with_acks(std::mem::take(&mut acks));
+            let answer = store.exchange(idle).await.unwrap();
+            assert!(answer.claimed.is_empty() && answer.acks.iter().all(|ack| matches!(ack, AckOutcome::Applied { .. })));
+            let work = async {
+                hints.next().await;
+                store.exchange(exchange("w", attempt * 3 + 2, 16)).await.unwrap().claimed
+            };
+            let (added, mut claimed) = tokio::join!(store.enqueue(vec![new_job(spec(1))], now()), work);
+            let Enqueued::Created { id } = added.unwrap().remove(0) else { panic!("it is new") };
+            if claimed.is_empty() {
+                claimed = store.exchange(exchange("w", attempt * 3 + 3, 16)).await.unwrap().claimed;
+            }
+            let [job] = claimed.as_slice() else { panic!("one job: {claimed:?}") };
+            assert_eq!((job.id, job.epoch, job.attempt, job.status), (id, 1, 1, JobStatus::Processing));
+            acks.push(done(job));
+            let together = "SELECT count(*) FROM atlas_jobs_job j JOIN atlas_jobs_lease l USING (id) WHERE j.xmin = l.xmin";
+            if number(&pool, together).await == 1 {
+                return;
+            }
+        }
+        panic!("never in one transaction");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_claim_that_fails_takes_no_job_with_it_and_leaves_no_lease() {
+        let pool = pool().await;
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+            CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON atlas_jobs_lease DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION refuse()";
+        let mut hints = store.wakeups().unwrap();
+        for attempt in 0..20 {
+            store.exchange(exchange("w", attempt * 2 + 1, 16)).await.unwrap();
+            pool.get().await.unwrap().batch_execute(refuse).await.unwrap();
+            let work = async {
+                hints.next().await;
+                store.exchange(exchange("w", attempt * 2 + 2, 16)).await
+            };
+            let (added, claimed) = tokio::join!(store.enqueue(vec![new_job(spec(1))], now()), work);
+            assert!(matches!(added.unwrap().as_slice(), [Enqueued::Created { .. }]), "the job is there all the same");
+            // One that came too late for the common transaction, and too early for the job, found none.
+            match claimed {
+                Err(error) => assert_eq!(error.kind(), Kind::Internal),
+                Ok(none) => assert!(none.claimed.is_empty()),
+            }
+            let there = store.statistics(Scope::default()).await.unwrap();
+            assert_eq!((there.in_status(JobStatus::Pending), there.in_status(JobStatus::Processing)), (1, 0));
+            let mend = "DROP TRIGGER refuse ON atlas_jobs_lease; DROP FUNCTION refuse";
+            pool.get().await.unwrap().batch_execute(mend).await.unwrap();
+            let answer = store.exchange(exchange("v", attempt * 2 + 1, 16)).await.unwrap();
+            let [job] = answer.claimed.as_slice() else { panic!("one job") };
+            assert_eq!((job.epoch, job.attempt), (1, 1), "the failed claim counts for nothing");
+            store.exchange(exchange("v", attempt * 2 + 2, 1).with_acks(vec![done(job)])).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_does_not_come_holds_up_no_job() {
+        let pool = pool().await;
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let _hints = store.wakeups().unwrap();
+        store.exchange(exchange("w", 1, 16)).await.unwrap();
+        for n in 0..3 {
+            let added = store.enqueue(vec![new_job(spec(n))], now()).await.unwrap();
+            assert!(matches!(added.as_slice(), [Enqueued::Created { .. }]));
+        }
+        assert_eq!(store.exchange(exchange("v", 1, 16)).await.unwrap().claimed.len(), 3);
+    }
+}
