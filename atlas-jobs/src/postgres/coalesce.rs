@@ -3,16 +3,18 @@
 //! A commit costs a write to the disk, whatever it holds. So the calls that arrive while one is under way wait for it, and go
 //! together next. Callers that were answered together tend to ask again together, so the next group waits for as many beside
 //! those that wait already, a millisecond at most: else there would be two groups that take turns, each waiting for the commit
-//! of the other. A caller that is alone waits for nobody, and nobody waits where commits are quick. A group that fails is tried call by call: nobody fails for the sake
+//! of the other. A caller that is alone waits for no other, and nobody waits where commits are quick. A group that fails is tried call by call: nobody fails for the sake
 //! of another.
 
 use super::Db;
+use super::eager::Failed;
 use super::enqueue::{CHUNK, Way, parts};
 use super::error::BACKEND;
 use super::session::Session;
 use crate::error::{Kind, StoreError};
 use crate::spec::NewJob;
 use crate::store::Enqueued;
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
@@ -24,6 +26,8 @@ pub(super) const SMALL: usize = 50;
 
 /// So long a group waits for those who were answered just now.
 const GATHER: Duration = Duration::from_millis(1);
+/// A group that took longer than this has waited for the disk: then it is worth while to wait for others.
+const SLOW: Duration = Duration::from_millis(2);
 
 struct Call {
     jobs: Vec<NewJob>,
@@ -66,11 +70,11 @@ impl Db {
 
     async fn work_off(&self) {
         // Whatever ends this task, the next caller starts another.
-        let guard = Release(&self.waiting);
+        let guard = Release { waiting: &self.waiting, over: Cell::new(false) };
         while let Some(group) = guard.next() {
             let began = Instant::now();
             let expected = self.add_group(group).await;
-            if expected > 1 && began.elapsed() > GATHER * 2 {
+            if expected > 1 && began.elapsed() > SLOW {
                 self.waiting.gather(expected).await;
             }
         }
@@ -79,12 +83,17 @@ impl Db {
     /// Answers a group, and says how many calls wait once those that were answered are back.
     async fn add_group(&self, mut group: Vec<Call>) -> usize {
         let answered = group.len();
-        let eager = self.eager.is_wanted(group.iter().flat_map(|call| &call.jobs));
-        if answered > 1 || eager {
-            let sizes: Vec<usize> = group.iter().map(|call| call.jobs.len()).collect();
-            let jobs = group.iter().flat_map(|call| call.jobs.iter().cloned()).collect();
-            let added = if eager { self.add_eagerly(jobs).await } else { self.add_now(jobs).await };
-            if let Ok(answers) = added {
+        let sizes: Vec<usize> = group.iter().map(|call| call.jobs.len()).collect();
+        let few = sizes.iter().sum::<usize>() <= SMALL;
+        let worker = if few { self.eager.wanted_by(group.iter().flat_map(|call| &call.jobs)) } else { None };
+        let together = || group.iter().flat_map(|call| call.jobs.iter().cloned()).collect();
+        let added = match worker {
+            Some(worker) => Some(self.add_eagerly(together(), worker).await),
+            None if answered > 1 => Some(self.add_now(together()).await.map_err(Failed::from)),
+            None => None,
+        };
+        match added {
+            Some(Ok(answers)) => {
                 // Before anybody hears of it: who is answered may be back at once.
                 let expected = self.waiting.calls().saturating_add(answered);
                 let mut answers = answers.into_iter();
@@ -92,16 +101,25 @@ impl Db {
                     // Nobody listens if the caller's future was dropped, which it may be.
                     drop(call.reply.send(Ok(answers.by_ref().take(size).collect())));
                 }
-                return expected;
+                expected
+            }
+            // It is the caller who tries again.
+            Some(Err(Failed::Jobs(error))) if answered == 1 => {
+                if let Some(call) = group.pop() {
+                    drop(call.reply.send(Err(error)));
+                }
+                answered
+            }
+            _ => {
+                let mut expected = answered;
+                for call in group.drain(..) {
+                    let answer = self.add_now(call.jobs).await;
+                    expected = self.waiting.calls().saturating_add(answered);
+                    drop(call.reply.send(answer));
+                }
+                expected
             }
         }
-        let mut expected = answered;
-        for call in group.drain(..) {
-            let answer = self.add_now(call.jobs).await;
-            expected = self.waiting.calls().saturating_add(answered);
-            drop(call.reply.send(answer));
-        }
-        expected
     }
 
     /// One statement, if that will do; a transaction for records from elsewhere, and for more than one statement takes.
@@ -153,12 +171,16 @@ impl Waiting {
     }
 }
 
-struct Release<'a>(&'a Waiting);
+struct Release<'a> {
+    waiting: &'a Waiting,
+    /// Nothing was left: whoever comes now starts another task, and this one has nothing more to say.
+    over: Cell<bool>,
+}
 
 impl Release<'_> {
     /// The calls of the next group; none, and the work is over.
     fn next(&self) -> Option<Vec<Call>> {
-        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.waiting.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let mut jobs = 0;
         let fit = queue.calls.iter().take_while(|call| {
             jobs += call.jobs.len();
@@ -168,6 +190,7 @@ impl Release<'_> {
         let group: Vec<Call> = queue.calls.drain(..fit).collect();
         if group.is_empty() {
             queue.busy = false;
+            self.over.set(true);
             return None;
         }
         Some(group)
@@ -176,11 +199,12 @@ impl Release<'_> {
 
 impl Drop for Release<'_> {
     fn drop(&mut self) {
-        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        // Only if the task was taken away in the middle: those who wait hear that they must try again.
-        if queue.busy {
-            queue.busy = false;
-            queue.calls.clear();
+        if self.over.get() {
+            return;
         }
+        // The task was taken away in the middle: those who wait hear that they must try again.
+        let mut queue = self.waiting.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.busy = false;
+        queue.calls.clear();
     }
 }

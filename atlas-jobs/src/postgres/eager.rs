@@ -2,7 +2,8 @@
 //!
 //! Adding and claiming each wait for the disk, and a job starts after both. So whoever adds a job that an idle worker of this
 //! very store asked for in vain wakes it before the commit, leaves the transaction open for the moment that the worker needs
-//! to ask, and lets its exchange in. Both are committed, or neither is; what each of them means is as ever.
+//! to ask, and lets its exchange in. Both are committed, or neither is; what each of them means is as ever. It takes two
+//! more messages to and fro, and one wait for the disk less.
 
 use super::Db;
 use super::claim::{Sight, Wanted};
@@ -12,103 +13,158 @@ use super::error::{BACKEND, failed};
 use super::exchange::Said;
 use super::record::Reader;
 use super::request::Request;
-use super::session::Session;
+use super::session::{PLAN, Session};
 use crate::error::{Kind, StoreError};
 use crate::spec::NewJob;
 use crate::store::Enqueued;
 use atlas_schema::{JobId, JobKind, QueueName, WorkerId};
+use deadpool_postgres::Client;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-/// So long a transaction waits for an idle worker: many times what it needs, and little beside a commit. A worker that does not
-/// come is waited for once.
+/// So long a transaction waits for an idle worker: many times what it needs, and little beside a commit.
 const OPEN: Duration = Duration::from_millis(2);
+/// Nobody is waited for so long after a worker did not come.
+const REST: Duration = Duration::from_secs(1);
+/// The worker's beat counts from the start of the transaction. An enqueue that took longer than this, since another holds one of its
+/// keys, lets nobody in.
+const YOUNG: Duration = Duration::from_millis(20);
+/// More workers than a process has at a time: those that ended are forgotten.
+const MOST_IDLE: usize = 1000;
 
 /// Which workers are idle, and the way into an open transaction.
 #[derive(Default)]
 pub(super) struct Eager {
-    idle: Mutex<HashMap<WorkerId, Idle>>,
-    door: Mutex<Option<oneshot::Sender<Guest>>>,
+    idle: Mutex<Idle>,
+    door: Mutex<Option<Door>>,
 }
 
-/// What a worker asked for last, and did not get enough of.
+/// What workers asked for last, and got nothing of.
+#[derive(Default)]
 struct Idle {
-    queues: Vec<QueueName>,
-    kinds: Vec<JobKind>,
+    wanted: HashMap<WorkerId, (Vec<QueueName>, Vec<JobKind>)>,
+    /// Until then nobody is waited for.
+    rest: Option<Instant>,
 }
+
+/// The way in, for one worker.
+struct Door {
+    worker: WorkerId,
+    guest: oneshot::Sender<Guest>,
+}
+
+/// Where an exchange looked, what it said, and the connection that it went over.
+type Went = Result<(Option<Sight>, Said, Client), StoreError>;
 
 /// An exchange that goes along in the transaction of an enqueue.
-pub(super) struct Guest {
+struct Guest {
     request: Arc<Request>,
-    sight: Arc<Sight>,
-    reply: oneshot::Sender<Result<Said, StoreError>>,
+    sight: Sight,
+    reply: oneshot::Sender<Went>,
+}
+
+/// Why jobs were not added together with a claim.
+pub(super) enum Failed {
+    /// They can't be added.
+    Jobs(StoreError),
+    /// The claim may be the cause: without it they may get in.
+    Guest,
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Jobs(error)
+    }
 }
 
 impl Eager {
-    /// A worker got less than it asked for.
+    /// A worker asked in vain.
     pub(super) fn note_idle(&self, worker: &WorkerId, wanted: &Wanted) {
-        let idle = Idle { queues: wanted.queues.clone(), kinds: wanted.kinds.clone() };
-        lock(&self.idle).insert(worker.clone(), idle);
+        let mut idle = lock(&self.idle);
+        if idle.wanted.len() >= MOST_IDLE {
+            idle.wanted.clear();
+        }
+        idle.wanted.insert(worker.clone(), (wanted.queues.clone(), wanted.kinds.clone()));
     }
 
     /// A worker asks again.
     pub(super) fn note_busy(&self, worker: &WorkerId) {
-        lock(&self.idle).remove(worker);
+        lock(&self.idle).wanted.remove(worker);
     }
 
-    /// Whether an idle worker asked for one of these.
-    pub(super) fn is_wanted<'a>(&self, mut jobs: impl Iterator<Item = &'a NewJob>) -> bool {
+    /// An idle worker that asked for one of these. Jobs with a time of their own are seldom due.
+    pub(super) fn wanted_by<'a>(&self, jobs: impl Iterator<Item = &'a NewJob>) -> Option<WorkerId> {
         let idle = lock(&self.idle);
-        !idle.is_empty()
-            && jobs.any(|job| {
-                let record = job.record();
-                idle.values().any(|idle| idle.queues.contains(&record.queue) && idle.kinds.contains(&record.kind))
-            })
+        if idle.wanted.is_empty() || idle.rest.is_some_and(|rest| Instant::now() < rest) {
+            return None;
+        }
+        jobs.map(NewJob::record).filter(|job| job.run_at <= job.created_at).find_map(|job| {
+            let wants = |(queues, kinds): &(Vec<QueueName>, Vec<JobKind>)| {
+                queues.contains(&job.queue) && kinds.contains(&job.kind)
+            };
+            idle.wanted.iter().find(|(_, wanted)| wants(wanted)).map(|(worker, _)| worker.clone())
+        })
     }
 
-    /// Goes along in a transaction that is open for it, if there is one: what the statements said, once it is committed.
-    pub(super) async fn go_along(
-        &self,
-        request: &Arc<Request>,
-        sight: &Arc<Sight>,
-    ) -> Option<Result<Said, StoreError>> {
-        let door = lock(&self.door).take()?;
+    /// Goes along in a transaction that is open for this worker, if there is one: what the statements said, once it is committed.
+    ///
+    /// Only a mere claim does: outcomes and progress lock leases, for which a host's transaction may be waiting that holds what
+    /// the enqueue waits for.
+    pub(super) async fn go_along(&self, request: &Arc<Request>, sight: impl FnOnce(&Wanted) -> Sight) -> Option<Went> {
+        let claim = request.claim.as_ref()?;
+        if !request.acks.is_empty() || !request.progress.ids.is_empty() {
+            return None;
+        }
+        let door = lock(&self.door).take_if(|door| door.worker == request.worker)?;
         let (reply, answer) = oneshot::channel();
-        let guest = Guest { request: Arc::clone(request), sight: Arc::clone(sight), reply };
         // Too late: it was closed in that very moment.
-        door.send(guest).ok()?;
+        door.guest.send(Guest { request: Arc::clone(request), sight: sight(claim), reply }).ok()?;
         // Without an answer nobody knows whether it was committed.
         let unknown = |_| StoreError::new(Kind::Unavailable, BACKEND, "exchange");
-        Some(answer.await.map_err(unknown).and_then(|said| said))
+        Some(answer.await.map_err(unknown).and_then(|went| went))
     }
 }
 
 impl Db {
-    /// Adds jobs, and lets the idle worker in that wants them. Nothing is there if it fails.
-    pub(super) async fn add_eagerly(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError> {
+    /// Adds jobs, and lets the idle worker in that wants them. If it fails, either all of it is there or nothing.
+    pub(super) async fn add_eagerly(&self, jobs: Vec<NewJob>, worker: WorkerId) -> Result<Vec<Enqueued>, Failed> {
         let mut client = self.client(OPERATION).await?;
-        let transaction = self.begin(&mut client, OPERATION).await?;
-        let mut answers = Vec::with_capacity(jobs.len());
-        for part in parts(jobs) {
-            answers.extend(self.add(Session::new(&transaction, OPERATION), part, Way::Within).await?);
-        }
-        let Some(Guest { request, sight, reply }) = self.guest().await else {
-            transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
+        let began = Instant::now();
+        let wrong = |error| failed(OPERATION, &error);
+        let transaction = client.transaction().await.map_err(wrong)?;
+        let add = async {
+            let mut answers = Vec::with_capacity(jobs.len());
+            for part in parts(jobs) {
+                answers.extend(self.add(Session::new(&transaction, OPERATION), part, Way::Within).await?);
+            }
+            Ok::<_, StoreError>(answers)
+        };
+        let (planned, added) = tokio::join!(biased; transaction.batch_execute(PLAN), add);
+        planned.map_err(wrong)?;
+        let answers = added?;
+        let any = answers.iter().any(|answer| matches!(answer, Enqueued::Created { .. }));
+        let guest = if any && began.elapsed() < YOUNG { self.guest(worker).await } else { None };
+        let Some(Guest { request, sight, reply }) = guest else {
+            transaction.commit().await.map_err(wrong)?;
             self.waker.wake();
             return Ok(answers);
         };
         let said = match self.ask(&transaction, &request, Some(&sight), false).await {
             Ok(said) => transaction.commit().await.map(|()| said).map_err(|error| failed("exchange", &error)),
-            Err(error) => Err(error),
+            Err(error) => {
+                drop(transaction);
+                Err(error)
+            }
         };
-        let kind = said.as_ref().err().map(StoreError::kind);
-        let all = said.as_ref().is_ok_and(|said| has_all(said, &answers));
+        let all = said.as_ref().map(|said| has_all(said, &answers));
+        let (all, committed) = (matches!(all, Ok(true)), all.is_ok());
         // Nobody listens if the worker's future was dropped: then its leases end by silence, or it reconciles.
-        drop(reply.send(said));
-        if let Some(kind) = kind {
-            return Err(StoreError::new(kind, BACKEND, OPERATION));
+        drop(reply.send(said.map(|said| (Some(sight), said, client))));
+        if !committed {
+            return Err(Failed::Guest);
         }
         if !all {
             self.waker.wake();
@@ -116,19 +172,18 @@ impl Db {
         Ok(answers)
     }
 
-    /// The exchange of a worker that is woken now, if one comes in time.
-    async fn guest(&self) -> Option<Guest> {
-        let (door, mut guest) = oneshot::channel();
-        *lock(&self.eager.door) = Some(door);
+    /// The exchange of a worker that is woken now, if it comes in time.
+    async fn guest(&self, worker: WorkerId) -> Option<Guest> {
+        let (guest, mut came) = oneshot::channel();
+        *lock(&self.eager.door) = Some(Door { worker, guest });
         self.waker.wake();
-        if let Ok(came) = tokio::time::timeout(OPEN, &mut guest).await {
+        if let Ok(came) = tokio::time::timeout(OPEN, &mut came).await {
             return came.ok();
         }
-        guest.close();
-        let came = guest.try_recv().ok();
+        came.close();
+        let came = came.try_recv().ok();
         if came.is_none() {
-            // Busy with something else, or gone: they are idle again when they say so.
-            lock(&self.eager.idle).clear();
+            lock(&self.eager.idle).rest = Some(Instant::now() + REST);
         }
         came
     }

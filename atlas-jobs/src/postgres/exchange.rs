@@ -56,23 +56,21 @@ impl Db {
         let request = Arc::new(Request::new(exchange, self.capabilities().max_result_bytes)?);
         self.eager.note_busy(&request.worker);
         if request.is_usual() && !self.is_controlled(request.claim.as_ref()) {
-            let sight = request.claim.as_ref().map(|wanted| Arc::new(self.sight(wanted)));
-            let went = match &sight {
-                Some(sight) => self.eager.go_along(&request, sight).await,
-                None => None,
-            };
-            let mut client = self.client(OPERATION).await?;
-            let said = match went {
-                Some(said) => said?,
-                None => self.ask(&client, &request, sight.as_deref(), true).await?,
+            let went = self.eager.go_along(&request, |wanted| self.sight(wanted)).await;
+            let (sight, said, mut client) = if let Some(went) = went {
+                went?
+            } else {
+                let client = self.client(OPERATION).await?;
+                let sight = request.claim.as_ref().map(|wanted| self.sight(wanted));
+                let said = self.ask(&client, &request, sight.as_ref(), true).await?;
+                (sight, said, client)
             };
             let Some(beat) = said.beat.first() else {
                 return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
             };
             let controlled: bool = Reader::new(beat, OPERATION).get(2)?;
             let session = Session::new(&client, OPERATION);
-            let Answer { mut exchanged, open, put_off } =
-                self.answer(session, &request, sight.as_deref(), &said).await?;
+            let Answer { mut exchanged, open, put_off } = self.answer(session, &request, sight.as_ref(), &said).await?;
             if !open.is_empty() {
                 // Somebody asked the job to stop in that very moment: its row changed while it was being ended. Now it is locked.
                 let transaction = self.begin(&mut client, OPERATION).await?;
@@ -104,7 +102,8 @@ impl Db {
                 exchanged.claimed.extend(self.claim_controlled(session, &request.worker, &rest).await?);
                 transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
                 in_order(&mut exchanged.claimed);
-            } else if let Some(claim) = request.claim.as_ref().filter(|claim| exchanged.claimed.len() < claim.limit)
+            } else if let Some(claim) = &request.claim
+                && exchanged.claimed.is_empty()
                 && self.waker.is_awaited()
             {
                 self.eager.note_idle(&request.worker, claim);

@@ -5,7 +5,7 @@
 //! Sweeping is part of the loop, so that one worker alone recovers what a dead one left.
 //!
 //! Round trips are few because outcomes ride with the next claim, and because fast jobs are fetched ahead of the slots:
-//! as many as end within 20 ms (or two round trips of a slow store, up to 100 ms) at the present rate, 500 at most, none
+//! as many as end within 20 ms (or three round trips of a slow store, up to 100 ms) at the present rate, 1000 at most, none
 //! where handlers take longer than that. A job that waits is leased but has not started: its time has not begun, its
 //! deadline and its cancel still count, and it goes back, attempt not counted, on shutdown or after five times as long.
 

@@ -58,18 +58,18 @@ impl Pace {
         self.trip = if self.trip.is_zero() { took } else { self.trip / 8 * 7 + took / 8 };
     }
 
-    /// How far ahead jobs are fetched.
-    pub(super) fn window(&self) -> Duration {
-        self.trip.saturating_mul(3).clamp(WINDOW, LONGEST_WINDOW)
+    /// How far ahead jobs are fetched: well within a lease, so that none goes back that was fetched in good order.
+    pub(super) fn window(&self, lease: Duration) -> Duration {
+        self.trip.saturating_mul(3).clamp(WINDOW, LONGEST_WINDOW).min(lease / 4)
     }
 
     /// How many jobs to hold for slots that will soon be free: those that end within the window at the present rate.
     ///
     /// None if the handlers take longer than that, or if none ended within it: a job that waits here starts later than
     /// it would elsewhere.
-    pub(super) fn ahead(&self, now: Duration) -> usize {
+    pub(super) fn ahead(&self, now: Duration, lease: Duration) -> usize {
         let Self { ended, busy_us, seen, .. } = self.faded(now);
-        let window = self.window();
+        let window = self.window(lease);
         let window_us = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
         if now.saturating_sub(self.last) > window || busy_us > ended.saturating_mul(window_us) {
             return 0;
@@ -165,6 +165,7 @@ mod tests {
     use proptest::prelude::*;
 
     const MS: Duration = Duration::from_millis(1);
+    const LEASE: Duration = Duration::from_secs(15);
 
     fn views() -> impl Strategy<Value = View> {
         let counts = (0..2000_usize, 0..1200_usize, 0..=MOST_AHEAD, prop_oneof![Just(0), 0..1500_usize]);
@@ -223,7 +224,7 @@ mod tests {
                 pace.ended(now, Duration::from_micros(every_us * slots).min(WINDOW));
             }
             let exact = usize::try_from(20_000 / every_us).unwrap();
-            let ahead = pace.ahead(now);
+            let ahead = pace.ahead(now, LEASE);
             prop_assert!(ahead.abs_diff(exact.min(MOST_AHEAD)) <= exact / 5 + 1, "{ahead} of {exact}");
         }
 
@@ -235,7 +236,7 @@ mod tests {
                 now += Duration::from_millis(gap_ms);
                 pace.ended(now, Duration::from_millis(took_ms));
             }
-            prop_assert_eq!(pace.ahead(now), 0);
+            prop_assert_eq!(pace.ahead(now, LEASE), 0);
         }
 
         #[test]
@@ -245,7 +246,7 @@ mod tests {
                 pace.ended(Duration::from_micros(n * 50), Duration::ZERO);
             }
             let last = Duration::from_micros(ends.saturating_sub(1) * 50);
-            prop_assert_eq!(pace.ahead(last + MS * u32::try_from(quiet_ms).unwrap()), 0);
+            prop_assert_eq!(pace.ahead(last + MS * u32::try_from(quiet_ms).unwrap(), LEASE), 0);
         }
 
         #[test]

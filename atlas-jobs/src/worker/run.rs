@@ -246,7 +246,8 @@ impl Loop<'_> {
     }
 
     fn stale_at(&self, waiting: &Waiting) -> Instant {
-        let at = plan::stale_at(self.since_start(waiting.since), self.pace.window(), self.worker.lease);
+        let at =
+            plan::stale_at(self.since_start(waiting.since), self.pace.window(self.worker.lease), self.worker.lease);
         self.start.checked_add(at).unwrap_or_else(|| later(Duration::MAX))
     }
 

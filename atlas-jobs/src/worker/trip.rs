@@ -72,7 +72,7 @@ impl Loop<'_> {
             now: self.since_start(now),
             free: self.worker.concurrency.saturating_sub(self.slots.taken()),
             waiting: self.waiting.len(),
-            ahead: self.pace.ahead(self.since_start(now)),
+            ahead: self.pace.ahead(self.since_start(now), self.worker.lease),
             acks: self.acks.len(),
             acks_since: self.acks.front().map_or(Duration::ZERO, |first| self.since_start(first.since)),
             working,
