@@ -16,7 +16,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub enum Kind {
     /// No model may or can be used: see the source, a [`SelectError`](crate::select::SelectError).
     NoModel,
-    /// Nothing was called, and a budget had no room for a model that might have been: see the source, a [`LedgerError`](crate::ledger::LedgerError).
+    /// Nothing was called, or nothing more was asked, and a budget had no room for a model that might have been: see the source, a
+    /// [`LedgerError`](crate::ledger::LedgerError).
     Budget,
     /// The ledger failed, so nothing was sent: see the source, a [`LedgerError`](crate::ledger::LedgerError).
     Ledger,

@@ -50,7 +50,8 @@ impl fmt::Debug for Part {
 
 /// An answer as it comes: any number of texts and then either one [`Part::End`] or one error.
 ///
-/// Dropped before that it hangs up, and its hold stays counted at its bound: the provider may bill what it wrote.
+/// It has its place among the concurrent calls of its account until it ends or is dropped, and takes no more from the provider than
+/// it is asked for. Dropped before its end it hangs up, and its hold stays counted at its bound: the provider may bill what it wrote.
 pub struct Answering {
     state: Option<State>,
 }

@@ -13,6 +13,10 @@ const PATTERN_BYTES: usize = 1024 * 1024;
 /// At most so many mismatches are told, each with at most so many bytes of pointer and of rule.
 const MOST_MISMATCHES: usize = 20;
 const MOST_BYTES: usize = 200;
+/// The validator keeps every mismatch with its whole pointer, so that a long key above many values would fill the memory. Documents
+/// whose pointers, with something for each value, take more than this are told to be wrong as a whole.
+const MOST_POINTER_BYTES: usize = 64 * 1024 * 1024;
+const VALUE_BYTES: usize = 256;
 /// Choices within choices are looked into so far.
 const MOST_CHOICES: usize = 8;
 
@@ -27,6 +31,27 @@ pub struct ShapeError {
 }
 
 /// A schema, compiled, to which replies are held.
+///
+/// # A reply as models write it
+/// ```
+/// use atlas_router::client::JsonSchema;
+/// use atlas_router::structured::{RepairKind, Shape};
+/// use serde_json::json;
+///
+/// let schema = json!({
+///     "type": "object",
+///     "properties": {"title": {"type": "string"}, "pages": {"type": "integer"}},
+///     "required": ["title", "pages"],
+/// });
+/// let shape = Shape::new(JsonSchema::strict("book", &schema)?)?;
+/// let read = shape.read("Here it is:\n{title: 'Momo', \"pages\": \"304\",}")?;
+/// assert_eq!(read.value, json!({"title": "Momo", "pages": 304}));
+/// assert!(read.repairs.has(RepairKind::TextAsNumber));
+///
+/// let rejected = shape.read("{\"title\": \"Momo\", \"pages\": \"many\"}").unwrap_err();
+/// assert!(rejected.to_string().contains("/pages: must satisfy type: \"integer\""));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Shape {
     schema: JsonSchema,
@@ -177,6 +202,11 @@ impl Shape {
     fn unfit(&self, value: &Value) -> Why {
         let mut mismatches = Vec::new();
         let mut has_more = false;
+        let mut left = MOST_POINTER_BYTES;
+        if !is_tellable(value, 0, &mut left) {
+            let rule = "must be what the schema says: it is too large to tell where it is not".into();
+            return Why::Unfit { mismatches: vec![Mismatch { pointer: String::new(), rule }], has_more: true };
+        }
         for error in self.validator.iter_errors(value) {
             has_more |= !self.tell(&error, &mut mismatches, 0);
             if has_more {
@@ -228,6 +258,17 @@ impl Shape {
             }
         };
         short(&rule)
+    }
+}
+
+/// Whether all pointers into a value fit into what is left.
+fn is_tellable(value: &Value, length: usize, left: &mut usize) -> bool {
+    let Some(rest) = left.checked_sub(length.saturating_add(VALUE_BYTES)) else { return false };
+    *left = rest;
+    match value {
+        Value::Array(items) => items.iter().all(|item| is_tellable(item, length + 8, left)),
+        Value::Object(members) => members.iter().all(|(key, member)| is_tellable(member, length + key.len() + 1, left)),
+        _ => true,
     }
 }
 

@@ -158,7 +158,11 @@ fn a_schema_and_a_temperature_are_read_back_by_the_rules_by_which_they_were_made
         assert_eq!(serde_json::from_value::<JsonSchema>(written.clone()).unwrap(), made);
         let changes: [fn(&mut Value); 5] = [
             |it| it["name"] = json!("two words"),
-            |it| it["schema"] = json!({ "type": "object", "properties": { "a": {} }, "x-mine": 1 }),
+            |it| {
+                it["schema"] = json!({
+                    "type": "object", "properties": {}, "required": [], "additionalProperties": false, "x-mine": 1,
+                });
+            },
             |it| it["schema"] = json!({ "type": "array", "items": {} }),
             |it| it["nullable"] = json!(["a"]),
             |it| it["more"] = json!(1),

@@ -82,8 +82,8 @@ async fn a_stream_is_asked_for_with_its_usage_and_read_as_the_reply_that_it_is()
 
 #[tokio::test]
 async fn wherever_the_bytes_are_cut_in_two_and_byte_by_byte_the_reply_is_the_same() {
-    /// Line ends of each kind, a comment, and a letter of two bytes.
-    const SHORT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"ü\"}}]}\r\n\r\n:\n\
+    /// Line ends of each kind, data in two lines, a comment, and a letter of two bytes.
+    const SHORT: &str = "data: {\"choices\":[{\"delta\":\r\ndata: {\"content\":\"ü\"}}]}\r\n\r\n:\n\
         data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\r\r";
     let halves = (1..SHORT.len()).map(|at| SHORT.as_bytes().split_at(at));
     let server = Server::start_each(halves.map(|(first, second)| events([first, second], false)).collect()).await;

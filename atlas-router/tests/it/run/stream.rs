@@ -3,7 +3,7 @@
 use super::*;
 use crate::{Rng, with};
 use atlas_router::call::Fault;
-use atlas_router::client::{Cassette, Reply};
+use atlas_router::client::{Cassette, Piece, Pieces, Reply};
 use atlas_router::run::{Answering, Charge, End, Kind, Part};
 use futures_util::StreamExt as _;
 use std::time::Duration;
@@ -53,6 +53,15 @@ async fn a_stream_is_settled_before_its_last_part_is_given() {
         open(&rig).await.unwrap().into_stream().collect().await
     };
     assert_eq!(parts.len(), 3);
+}
+
+#[tokio::test]
+async fn nothing_comes_after_the_end_of_a_reply_whatever_its_client_says() {
+    let end = || Ok(Piece::End(Box::new(Reply::new("", None))));
+    let more = futures_util::stream::iter([end(), Ok(Piece::Text("more".into())), end()]);
+    let mut pieces = Pieces::new(more);
+    assert!(matches!(pieces.next().await, Some(Ok(Piece::End(_)))));
+    assert!(pieces.next().await.is_none());
 }
 
 #[tokio::test(start_paused = true)]

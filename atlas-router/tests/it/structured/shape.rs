@@ -162,6 +162,14 @@ fn mismatches_are_bounded_however_much_is_wrong() {
     let error = shape.read(&format!("[{}]", vec!["true"; 100_000].join(","))).unwrap_err();
     let Why::Unfit { mismatches, has_more } = &error.why else { panic!("{error}") };
     assert_eq!((mismatches.len(), *has_more), (20, true));
+    // Each mismatch would have a pointer of its own to that place.
+    let deep = format!("{{\"{}\": [{}]}}", "k".repeat(20_000), vec!["true"; 20_000].join(","));
+    let lists = json!({"additionalProperties": {"type": "array", "items": {"type": "integer"}}});
+    let error = loose(lists).read(&deep).unwrap_err();
+    assert!(
+        matches!(&error.why, Why::Unfit { mismatches, has_more: true } if mismatches[0].pointer.is_empty()),
+        "{error}"
+    );
     let key = "k".repeat(100_000);
     let error =
         loose(json!({"additionalProperties": {"type": "integer"}})).read(&format!("{{\"{key}\": true}}")).unwrap_err();
