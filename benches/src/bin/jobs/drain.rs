@@ -6,6 +6,7 @@ use atlas_jobs::{HandlerError, JobContext, JobManager, JobSpec, JobStore, Worker
 use atlas_schema::JobKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// The kind of all jobs here.
@@ -33,18 +34,27 @@ pub(crate) async fn fill(store: &Arc<dyn JobStore>, jobs: usize, bytes: usize) -
     Ok(())
 }
 
-/// Runs a worker until the store is drained: the time from its start until its last outcome is durable.
-pub(crate) async fn drain(store: &Arc<dyn JobStore>, jobs: usize) -> Result<Duration> {
-    let handler = handler_fn(|_: JobContext, _: serde_json::Value| async { Ok::<(), HandlerError>(()) });
-    let worker = Worker::builder(store.clone())
-        .handler(kind()?, Arc::new(handler))
-        .concurrency(SLOTS)
-        .stop_when_drained(true)
-        .build()?;
+/// Runs workers that share the slots until the store is drained: the time from their start until the last outcome is durable.
+pub(crate) async fn drain(store: &Arc<dyn JobStore>, jobs: usize, workers: usize) -> Result<Duration> {
+    let handler = Arc::new(handler_fn(|_: JobContext, _: serde_json::Value| async { Ok::<(), HandlerError>(()) }));
+    let build = |_| {
+        let worker = Worker::builder(store.clone()).handler(kind()?, handler.clone()).concurrency(SLOTS / workers);
+        // One that finds nothing while another still works looks again soon, or the end would be measured late.
+        let worker = worker.poll_interval(Duration::from_millis(10));
+        anyhow::Ok(worker.stop_when_drained(true).build()?)
+    };
+    let built: Vec<Worker> = (0..workers).map(build).collect::<Result<_>>()?;
     let start = Instant::now();
-    let report = worker.run(CancellationToken::new()).await?;
+    let mut running = JoinSet::new();
+    for worker in built {
+        running.spawn(async move { worker.run(CancellationToken::new()).await });
+    }
+    let mut completed = 0;
+    while let Some(ended) = running.join_next().await {
+        completed += ended??.completed;
+    }
     let took = start.elapsed();
-    ensure!(report.completed == u64::try_from(jobs)?, "the worker did something else: {report:?}");
+    ensure!(completed == u64::try_from(jobs)?, "the workers completed {completed} jobs of {jobs}");
     Ok(took)
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn rows(runtime: &Runtime, scale: Scale) -> Result<Vec<Row>> {
         let store: Arc<dyn JobStore> = Arc::new(MemoryJobs::new(Stage::Dev));
         runtime.block_on(fill(&store, scale.jobs, 50))?;
         // On a task of its own, as a host has it: the main thread of a runtime is slower to wake.
-        let task = async move { drain(&store, scale.jobs).await };
+        let task = async move { drain(&store, scale.jobs, 1).await };
         let (time, cpu) = cpu::during(|| runtime.block_on(runtime.spawn(task))?)?;
         times.push(time);
         cpus.push(cpu);

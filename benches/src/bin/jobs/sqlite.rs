@@ -33,7 +33,7 @@ pub(crate) fn rows(runtime: &Runtime, scale: Scale) -> Result<Vec<Row>> {
             anyhow::Ok(store)
         })?;
         // On a task of its own, as a host has it: the main thread of a runtime is slower to wake.
-        let task = async move { drain(&store, scale.jobs).await };
+        let task = async move { drain(&store, scale.jobs, 1).await };
         let (took, our_cpu) = cpu::during(|| runtime.block_on(runtime.spawn(task))?)?;
         let our = rate(scale.jobs, took);
         let path = folder.path().join("raw.db");

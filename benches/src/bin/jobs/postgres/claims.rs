@@ -17,6 +17,9 @@ use tokio::runtime::Runtime;
 /// So many times the jobs of a turn elsewhere: this store is faster, and the server's CPU time counts in ticks of 10 ms.
 const TIMES: usize = 4;
 
+/// Workers that share the slots: each has one round trip under way, so each has one connection. As many have the raw statements.
+const WORKERS: usize = 2;
+
 /// A job manager beside ours: its program, which part of our jobs it gets (slow ones fewer), and the ratio that is promised.
 struct Rival {
     name: &'static str,
@@ -109,7 +112,7 @@ fn ours(runtime: &Runtime, host: &Host, jobs: usize, bytes: usize) -> Result<Tur
         anyhow::Ok((store, host.spent().await?))
     })?;
     // On a task of its own, as a host has it: the main thread of a runtime is slower to wake.
-    let task = async move { drain(&store, jobs).await };
+    let task = async move { drain(&store, jobs, WORKERS).await };
     let (took, own) = cpu::during(|| runtime.block_on(runtime.spawn(task))?)?;
     let cost = before.until(runtime.block_on(host.spent())?, jobs);
     Ok(Turn { rate: rate(jobs, took), cost, own_cpu: cpu::per_job(own, jobs) })
@@ -121,7 +124,7 @@ fn raw_turn(runtime: &Runtime, host: &Host, jobs: usize, batch: usize) -> Result
         raw::filled(&database, jobs, 50).await?;
         anyhow::Ok((database, host.spent().await?))
     })?;
-    let task = async move { raw::drain(&database, jobs, batch).await };
+    let task = async move { raw::drain(&database, jobs, batch, WORKERS).await };
     let rate = runtime.block_on(runtime.spawn(task))??;
     Ok((rate, before.until(runtime.block_on(host.spent())?, jobs)))
 }

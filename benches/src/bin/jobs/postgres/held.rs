@@ -41,11 +41,11 @@ async fn race(free: Database, held: Database, turns: usize) -> Result<(Duration,
         fill(&held_store, TURN, 50).await?;
         // Who goes first changes, and the first turn of all warms up.
         let (a, b) = if turn % 2 == 0 {
-            let a = drain(&free_store, TURN).await?;
-            (a, drain(&held_store, TURN).await?)
+            let a = drain(&free_store, TURN, 1).await?;
+            (a, drain(&held_store, TURN, 1).await?)
         } else {
-            let b = drain(&held_store, TURN).await?;
-            (drain(&free_store, TURN).await?, b)
+            let b = drain(&held_store, TURN, 1).await?;
+            (drain(&free_store, TURN, 1).await?, b)
         };
         if turn > 0 {
             without += a;

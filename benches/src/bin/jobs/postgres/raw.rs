@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use atlas_jobs::JobStore;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::task::JoinSet;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
@@ -37,22 +38,38 @@ const CLAIM: &str = "WITH taken AS (
     )
     SELECT taken.id, j.payload FROM taken JOIN atlas_jobs_job j ON j.id = taken.id";
 
-/// Jobs per second, with so many per transaction: each completes one batch and claims the next. Nothing waits for an answer
-/// that it does not need: a transaction is sent whole.
-pub(crate) async fn drain(database: &Database, jobs: usize, batch: usize) -> Result<f64> {
-    let client = database.connect().await?;
-    client.batch_execute(SETTINGS).await?;
-    let complete = client.prepare_typed(COMPLETE, &[Type::UUID_ARRAY]).await?;
-    let claim = client.prepare_typed(CLAIM, &[Type::INT8]).await?;
+/// Jobs per second, with so many per transaction and so many connections: each completes one batch and claims the next. Nothing
+/// waits for an answer that it does not need: a transaction is sent whole.
+pub(crate) async fn drain(database: &Database, jobs: usize, batch: usize, connections: usize) -> Result<f64> {
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        let client = database.connect().await?;
+        client.batch_execute(SETTINGS).await?;
+        let complete = client.prepare_typed(COMPLETE, &[Type::UUID_ARRAY]).await?;
+        let claim = client.prepare_typed(CLAIM, &[Type::INT8]).await?;
+        clients.push((client, complete, claim));
+    }
     let batch = i64::try_from(batch)?;
     let start = Instant::now();
-    let (mut held, mut done): (Vec<Uuid>, usize) = (Vec::new(), 0);
-    while done < jobs {
-        let rows = turn(&client, &complete, &claim, &held, batch).await?;
-        done += held.len();
-        held = rows.iter().map(|row| row.get(0)).collect();
-        ensure!(!held.is_empty() || done == jobs, "the raw statements lost jobs");
+    let mut running = JoinSet::new();
+    for (client, complete, claim) in clients {
+        running.spawn(async move {
+            let (mut held, mut done): (Vec<Uuid>, usize) = (Vec::new(), 0);
+            loop {
+                let rows = turn(&client, &complete, &claim, &held, batch).await?;
+                done += held.len();
+                held = rows.iter().map(|row| row.get(0)).collect();
+                if held.is_empty() {
+                    return anyhow::Ok(done);
+                }
+            }
+        });
     }
+    let mut done = 0;
+    while let Some(ended) = running.join_next().await {
+        done += ended??;
+    }
+    ensure!(done == jobs, "the raw statements lost jobs");
     Ok(rate(jobs, start.elapsed()))
 }
 
