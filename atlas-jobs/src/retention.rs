@@ -86,6 +86,9 @@ pub struct Retained {
     /// The open batch that kept jobs which are old enough to go, if one did: nothing that ended after it was made is
     /// deleted. Cancel it if nobody will complete it.
     pub held_back_by: Option<JobId>,
+    /// An open batch that can't be read kept jobs that are old enough to go: of an end whose age is below the batch's, nothing
+    /// is deleted. Mend it, or [`discard`](crate::JobManager::discard) it; the log names what can't be read.
+    pub held_back_by_unreadable: bool,
 }
 
 impl Retained {
@@ -100,6 +103,7 @@ impl Retained {
         self.cancelled += round.cancelled;
         self.timeout += round.timeout;
         self.held_back_by = round.held_back_by;
+        self.held_back_by_unreadable = round.held_back_by_unreadable;
     }
 
     pub(crate) fn count(&mut self, status: JobStatus, jobs: usize) {

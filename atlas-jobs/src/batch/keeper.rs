@@ -156,7 +156,7 @@ impl BatchKeeper {
                 Some(Some(event)) if batch.version == event.version => self.after(&batch, report).await,
                 _ => self.look_at(&batch, report).await,
             };
-            if readable(seen_to, batch.id)?.is_none() {
+            if readable(seen_to, batch.id)? != Some(Seen::Whole) {
                 damaged.insert(batch.id);
             }
         }
@@ -181,8 +181,8 @@ impl BatchKeeper {
     }
 
     /// Decides one batch, and acts.
-    async fn look_at(&self, batch: &JobRecord, report: &mut KeeperReport) -> Result<(), StoreError> {
-        let Some(plan) = plan(batch).filter(|_| batch.status == JobStatus::Pending) else { return Ok(()) };
+    async fn look_at(&self, batch: &JobRecord, report: &mut KeeperReport) -> Result<Seen, StoreError> {
+        let Some(plan) = plan(batch).filter(|_| batch.status == JobStatus::Pending) else { return Ok(Seen::Whole) };
         let now = self.clock.now();
         let counts = self.counts(batch).await?;
         match judge(batch, &plan, &counts, now) {
@@ -201,7 +201,8 @@ impl BatchKeeper {
                 }
             }
             Decision::CancelRest => {
-                report.cancelled += stop_children(&self.store, batch.id, "a part of its batch failed", now).await?;
+                let (stopped, seen) = stop_children(&self.store, batch.id, "a part of its batch failed", now).await?;
+                report.cancelled += stopped;
                 // All that waited has ended by that; what runs hints when it has.
                 let counts = self.counts(batch).await?;
                 if judge(batch, &plan, &counts, now) == Decision::Abandon
@@ -209,9 +210,10 @@ impl BatchKeeper {
                 {
                     report.abandoned += 1;
                 }
+                return Ok(seen);
             }
         }
-        Ok(())
+        Ok(Seen::Whole)
     }
 
     async fn counts(&self, batch: &JobRecord) -> Result<Counts, StoreError> {
@@ -219,15 +221,17 @@ impl BatchKeeper {
     }
 
     /// Stops the children of a batch that has ended, unless they may run on.
-    async fn after(&self, batch: &JobRecord, report: &mut KeeperReport) -> Result<(), StoreError> {
+    async fn after(&self, batch: &JobRecord, report: &mut KeeperReport) -> Result<Seen, StoreError> {
         let stop = match batch.status {
             JobStatus::Completed => plan(batch).is_some_and(|plan| plan.cancel_rest),
             status => status.is_terminal(),
         };
-        if stop {
-            report.cancelled += stop_children(&self.store, batch.id, "its batch has ended", self.clock.now()).await?;
+        if !stop {
+            return Ok(Seen::Whole);
         }
-        Ok(())
+        let (stopped, seen) = stop_children(&self.store, batch.id, "its batch has ended", self.clock.now()).await?;
+        report.cancelled += stopped;
+        Ok(seen)
     }
 
     /// Whether it applied: if not, someone else was faster.
@@ -236,6 +240,14 @@ impl BatchKeeper {
         let outcomes = self.store.command(vec![request], Actor::Batch {}, self.clock.now()).await?;
         Ok(outcomes.iter().any(|outcome| matches!(outcome, CommandOutcome::Applied { .. })))
     }
+}
+
+/// Whether all of a batch was seen to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    Whole,
+    /// A child that was to be stopped can't be read: again later.
+    InPart,
 }
 
 /// The batch that a hint is about.
@@ -304,14 +316,25 @@ pub(super) async fn stop_late_children(store: &Arc<dyn JobStore>, batch: JobId, 
     Ok(())
 }
 
-/// Cancels every unfinished child that can be read, page after page.
-async fn stop_children(store: &Arc<dyn JobStore>, batch: JobId, reason: &str, now: Moment) -> Result<u64, StoreError> {
+/// Cancels every unfinished child that can be read, page after page. Gives how many.
+async fn stop_children(
+    store: &Arc<dyn JobStore>,
+    batch: JobId,
+    reason: &str,
+    now: Moment,
+) -> Result<(u64, Seen), StoreError> {
     let unfinished = [JobStatus::Pending, JobStatus::Processing];
     let filter = Filter::default().with_parent(batch).with_statuses(unfinished);
-    let mut options = ListOptions::new(filter).with_order(Order::OldestFirst).with_limit(MAX_PAGE).with_readable_only();
-    let mut stopped = 0;
+    let mut options = ListOptions::new(filter).with_order(Order::OldestFirst).with_limit(MAX_PAGE);
+    let (mut stopped, mut seen) = (0, Seen::Whole);
     loop {
-        let page = store.list(options.clone()).await?;
+        let page = match store.list(options.clone()).await {
+            Err(error) if error.is_in_one_row() => {
+                seen = Seen::InPart;
+                store.list(options.clone().with_readable_only()).await?
+            }
+            page => page?,
+        };
         let cancel = |job: JobRecord| CommandRequest {
             job: job.id,
             if_version: None,
@@ -324,7 +347,7 @@ async fn stop_children(store: &Arc<dyn JobStore>, batch: JobId, reason: &str, no
             stopped += u64::try_from(outcomes.iter().filter(applied).count()).unwrap_or(0);
         }
         if page.next.is_none() {
-            return Ok(stopped);
+            return Ok((stopped, seen));
         }
         options.cursor = page.next;
     }

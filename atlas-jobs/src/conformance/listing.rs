@@ -170,6 +170,26 @@ pub async fn a_purge_removes_what_ended_and_nothing_else(store: Arc<dyn JobStore
     assert_eq!(bench.claim(&worker, 5).await, [], "a deleted job is not in its queue");
 }
 
+/// A job that can be read is none of those that can't.
+pub async fn a_purge_of_what_can_not_be_read_leaves_what_can(store: Arc<dyn JobStore>) {
+    let mut bench = Bench::new(store);
+    let worker = bench.worker();
+    let ended = bench.add(bench.spec().with_priority(2)).await;
+    let job = bench.claim_one(&worker).await;
+    bench.ack(&worker, &job, done()).await;
+    let running = bench.add(bench.spec().with_priority(1)).await;
+    bench.claim_one(&worker).await;
+    let pending = bench.add(bench.spec()).await;
+    let nobody = bench.random.job_id(bench.now.wall);
+    let purge = PurgeOptions::new(Purge::Unreadable(vec![ended, running, pending, nobody]));
+    let purged = bench.store.purge(purge).await.expect("purge");
+    assert_eq!((purged.jobs, purged.more), (0, false));
+    for (id, status) in [(ended, JobStatus::Completed), (running, JobStatus::Processing), (pending, JobStatus::Pending)]
+    {
+        assert_eq!(bench.job(id).await.status, status);
+    }
+}
+
 /// A caller whose clock is ahead deletes nothing young from a store that knows the time itself.
 pub async fn a_purge_by_a_wrong_clock_leaves_what_is_young_by_the_stores_own(store: Arc<dyn JobStore>) {
     let mut bench = Bench::new(store);
@@ -205,5 +225,6 @@ pub async fn an_impossible_limit_is_refused(store: Arc<dyn JobStore>) {
     refused(store.outbox(OutboxExchange::new(vec!["callback"], MAX_PAGE + 1, LEASE, bench.now)).await);
     refused(store.get(vec![JobRef::Id(id); MAX_PAGE + 1]).await);
     refused(store.purge(PurgeOptions::new(Purge::Jobs(vec![id; MAX_PAGE + 1]))).await);
+    refused(store.purge(PurgeOptions::new(Purge::Unreadable(vec![id; MAX_PAGE + 1]))).await);
     assert_eq!(bench.job(id).await.version, 1);
 }

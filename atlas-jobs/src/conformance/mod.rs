@@ -262,6 +262,7 @@ macro_rules! __job_store_group {
             list_pages_are_complete_and_hold_no_job_twice, filters_select, a_cursor_of_another_list_is_refused,
             history_pages_are_complete, statistics_count_every_job, the_children_of_a_batch_are_counted,
             a_purge_removes_what_ended_and_nothing_else,
+            a_purge_of_what_can_not_be_read_leaves_what_can,
             a_purge_by_a_wrong_clock_leaves_what_is_young_by_the_stores_own, an_impossible_limit_is_refused);
     };
     ($fresh:path; outbox) => {

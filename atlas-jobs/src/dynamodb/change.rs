@@ -6,8 +6,10 @@ use crate::store::Count;
 use atlas_schema::{JobRecord, JobStatus, QueueName};
 use aws_sdk_dynamodb::types::builders::{ConditionCheckBuilder, DeleteBuilder, PutBuilder, UpdateBuilder};
 use aws_sdk_dynamodb::types::{
-    ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update,
+    AttributeValue, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem,
+    Update,
 };
+use std::time::Duration;
 
 /// The whole change of one job.
 #[derive(Debug, Default)]
@@ -107,6 +109,25 @@ impl Change {
         if let Some(record) = before.or(after) {
             self.counts.push((format!("{}#{}#{}", record.queue, record.kind, record.tenant), delta));
         }
+    }
+
+    /// Counts out a job of which no more is known than this.
+    pub(super) fn count_out(&mut self, group: Group, status: JobStatus, processing: Duration) {
+        let (mut delta, place) = (Delta::default(), place(status));
+        delta.jobs[place] -= 1;
+        delta.millis[place] -= i64::try_from(processing.as_millis()).unwrap_or(0);
+        self.counts.push((group, delta));
+    }
+
+    /// Deletes the item of a job as long as its record is this damaged one.
+    pub(super) fn delete_damaged(&mut self, key: Key, record: Option<AttributeValue>) {
+        let delete = match record {
+            Some(record) => {
+                Delete::builder().condition_expression("rec = :rec").expression_attribute_values(":rec", record)
+            }
+            None => Delete::builder().condition_expression("attribute_exists(pk) and attribute_not_exists(rec)"),
+        };
+        self.push_delete(key, delete);
     }
 
     /// Takes or gives back the slot of a limited queue.

@@ -79,17 +79,25 @@ impl DynamoJobs {
                     }
                 }
             }
+            // At once: bodies may be read from afar, and whoever waits for the pace of a queue would wait for them, too. Should this
+            // process end before that, fewer claims are made than might have been, and never more.
+            for (queue, claims) in &reserved {
+                let used = taken.iter().filter(|job| job.record.queue == *queue).count();
+                let unused = claims - used.min(*claims);
+                if unused > 0 {
+                    self.put_back(queue, unused, OPERATION).await?;
+                }
+            }
             let (whole, bad) = self.complete_readable(taken, OPERATION).await?;
             if !bad.is_empty() {
                 lost = true;
                 left += bad.len();
                 self.give_back(&bad, worker, beat, now).await?;
-            }
-            for (queue, claims) in &reserved {
-                let used = whole.iter().filter(|job| job.queue == *queue).count();
-                let unused = claims - used.min(*claims);
-                if unused > 0 {
-                    self.put_back(queue, unused, OPERATION).await?;
+                for queue in reserved.keys() {
+                    let back = bad.iter().filter(|job| job.record.queue == *queue).count();
+                    if back > 0 {
+                        self.put_back(queue, back, OPERATION).await?;
+                    }
                 }
             }
             claimed.extend(whole);

@@ -9,7 +9,7 @@ use super::read::Range;
 use super::transition::{Settled, Task, Terms};
 use super::write::Shared;
 use crate::error::{Kind, StoreError};
-use crate::kernel::{check_limit, unfit};
+use crate::kernel::{MOST_PAGES, check_limit, unfit};
 use crate::state::{self, Applied, Command, Reject};
 use crate::store::{
     Ack, AckAction, AckOutcome, CommandOutcome, CommandRequest, Exchange, Exchanged, Held, HeldOutcome, JobCommand,
@@ -112,9 +112,11 @@ impl DynamoJobs {
         for held in held {
             let stored = match found.get(&held.job) {
                 Some(Some(stored)) => stored,
-                // Nobody else can have taken it: what it gives may still be recorded once the item is mended.
+                // What it gives may still be recorded once the item is mended, unless somebody else has taken it.
                 Some(None) => {
-                    outcomes.push(HeldOutcome::Continue);
+                    let lost = HeldOutcome::Lost { epoch: held.epoch, status: None };
+                    let may = self.may_hold(held.job, held.epoch, OPERATION).await?;
+                    outcomes.push(if may { HeldOutcome::Continue } else { lost });
                     continue;
                 }
                 None => {
@@ -169,7 +171,6 @@ impl DynamoJobs {
         known: &HashSet<(JobId, u64)>,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
-        let ids = self.leases_of(worker, known.len().saturating_add(MAX_PAGE), OPERATION).await?;
         let release = |id: JobId| Task {
             job: id,
             decide: Box::new(move |before: &Stored| {
@@ -183,23 +184,40 @@ impl DynamoJobs {
                 state::apply(record, command, now, Actor::Worker { id: worker.clone() }).map_err(|_| ())
             }),
         };
-        let tasks: Vec<Task<'_, ()>> = ids.into_iter().map(release).collect();
         let terms = Terms { shared: self.while_beat_stands(worker, Some(beat)), yield_to_others: false };
-        let settled = self.settle(&tasks, HashMap::new(), &terms, OPERATION).await?;
-        if settled.iter().any(|one| matches!(one, Settled::Stale)) {
-            return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
+        let most = known.len().saturating_add(MAX_PAGE);
+        let (mut back, mut after) = (0, None);
+        // Those that can't be read stay where they are, and others may stand behind them.
+        for _ in 0..MOST_PAGES {
+            let ids = self.leases_of(worker, after, most, OPERATION).await?;
+            let full = ids.len() == most;
+            after = ids.last().copied();
+            let tasks: Vec<Task<'_, ()>> = ids.into_iter().map(release).collect();
+            let settled = self.settle(&tasks, HashMap::new(), &terms, OPERATION).await?;
+            if settled.iter().any(|one| matches!(one, Settled::Stale)) {
+                return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
+            }
+            back += settled.iter().filter(|one| matches!(one, Settled::Done(_))).count();
+            if !full {
+                break;
+            }
         }
-        Ok(settled.iter().filter(|one| matches!(one, Settled::Done(_))).count())
+        Ok(back)
     }
 
-    /// The jobs that a worker holds.
+    /// The jobs that a worker holds, by id, those behind `after`.
     pub(super) async fn leases_of(
         &self,
         worker: &WorkerId,
+        after: Option<JobId>,
         limit: usize,
         operation: &'static str,
     ) -> Result<Vec<JobId>, StoreError> {
-        let items = self.query_all(Range::all(keys::leases(worker)), limit, operation).await?;
+        let mut range = Range::all(keys::leases(worker));
+        if let Some(after) = after {
+            range.from = keys::just_after(&after.to_string());
+        }
+        let items = self.query_all(range, limit, operation).await?;
         let id = |item| super::read::string(item, keys::SK).and_then(|id| JobId::from_str(id).ok());
         Ok(items.iter().filter_map(id).collect())
     }

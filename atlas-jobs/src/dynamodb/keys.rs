@@ -134,6 +134,11 @@ pub(super) fn just_before(key: &str) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
+/// Just behind what [`timed`] wrote; the beginning if there was nothing.
+pub(super) fn behind(after: Option<(Timestamp, JobId)>) -> String {
+    after.map_or_else(|| "\u{1}".to_owned(), |(at, id)| just_after(&timed(at, id)))
+}
+
 /// Just behind a sort key.
 pub(super) fn just_after(key: &str) -> String {
     format!("{key}\u{1}")

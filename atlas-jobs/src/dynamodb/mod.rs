@@ -37,6 +37,7 @@
 mod body;
 mod change;
 mod claim;
+mod discard;
 mod enqueue;
 mod error;
 mod exchange;

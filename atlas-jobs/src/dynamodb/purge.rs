@@ -14,7 +14,7 @@ use super::keys;
 use super::read::{Range, string};
 use super::write::{Shared, Written};
 use crate::error::{Kind, StoreError};
-use crate::kernel::check_limit;
+use crate::kernel::{MOST_PAGES, check_limit};
 use crate::store::{MAX_PAGE, Purge, PurgeOptions, Purged};
 use atlas_schema::{JobId, JobStatus, Timestamp};
 use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
@@ -29,42 +29,56 @@ const BATCH: usize = 25;
 impl DynamoJobs {
     pub(super) async fn remove(&self, options: &PurgeOptions) -> Result<Purged, StoreError> {
         check_limit(options.limit, 1, BACKEND, OPERATION)?;
-        let (ids, more) = match &options.what {
-            Purge::Ended { status, before } => {
-                let ids = self.ended(*status, *before, options.limit).await?;
-                let more = ids.len() == options.limit;
-                (ids, more)
-            }
+        if let Purge::Jobs(all) | Purge::Unreadable(all) = &options.what {
+            check_limit(all.len(), 0, BACKEND, OPERATION)?;
+        }
+        let purged = match &options.what {
+            Purge::Ended { status, before } => self.remove_ended(*status, *before, options.limit).await?,
             Purge::Jobs(all) => {
-                check_limit(all.len(), 0, BACKEND, OPERATION)?;
-                let ids: Vec<JobId> = all.iter().copied().take(options.limit).collect();
-                (ids, all.len() > options.limit)
+                let wanted = |job: &Stored| job.record.status != JobStatus::Processing;
+                let found = self.load_readable(all.iter().copied().take(options.limit), OPERATION).await?;
+                let jobs = self.delete(found.into_values().flatten().filter(wanted).collect()).await?;
+                Purged { jobs, more: all.len() > options.limit }
+            }
+            Purge::Unreadable(all) => {
+                let jobs = self.discard(all.iter().copied().take(options.limit).collect()).await?;
+                Purged { jobs, more: all.len() > options.limit }
             }
         };
-        let found = self.load_readable(ids, OPERATION).await?;
-        let wanted = |job: &Stored| match &options.what {
-            // The index may lag behind a redrive.
-            Purge::Ended { status, before } => {
-                job.record.status == *status && job.record.finished_at.is_some_and(|at| at < *before)
-            }
-            Purge::Jobs(_) => job.record.status != JobStatus::Processing,
-        };
-        let jobs = self.delete(found.into_values().flatten().filter(wanted).collect()).await?;
         self.clear_litter().await?;
-        // The index still names jobs that are gone, or have changed: until it has caught up, it would name them again.
-        let more = more && (jobs > 0 || matches!(options.what, Purge::Jobs(_)));
-        Ok(Purged { jobs, more })
+        Ok(purged)
     }
 
-    async fn ended(&self, status: JobStatus, before: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
+    async fn remove_ended(&self, status: JobStatus, before: Timestamp, limit: usize) -> Result<Purged, StoreError> {
+        let (mut purged, mut after) = (Purged::default(), None);
+        // The index may still name jobs that are gone or redriven, and jobs that can't be read: they hide none behind them.
+        for _ in 0..MOST_PAGES {
+            let places = self.ended(status, before, after, limit - purged.jobs).await?;
+            let full = places.len() == limit - purged.jobs;
+            after = places.last().copied();
+            let found = self.load_readable(places.into_iter().map(|(_, id)| id), OPERATION).await?;
+            let wanted =
+                |job: &Stored| job.record.status == status && job.record.finished_at.is_some_and(|at| at < before);
+            purged.jobs += self.delete(found.into_values().flatten().filter(wanted).collect()).await?;
+            purged.more = full && purged.jobs > 0;
+            if !full || purged.jobs == limit {
+                break;
+            }
+        }
+        Ok(purged)
+    }
+
+    async fn ended(
+        &self,
+        status: JobStatus,
+        before: Timestamp,
+        after: Option<(Timestamp, JobId)>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, JobId)>, StoreError> {
         let shards = (0..self.shards().spread)
-            .map(|shard| Range::new(keys::ended(status, shard), "\u{1}", keys::before(before)).in_index(keys::INDEX_1));
-        let items = self.query_each(shards.collect(), limit, OPERATION).await?;
-        let mut places: Vec<(Timestamp, JobId)> =
-            items.iter().filter_map(|item| string(item, keys::G1S)).filter_map(keys::parse_timed).collect();
-        places.sort_unstable();
-        places.truncate(limit);
-        Ok(places.into_iter().map(|(_, id)| id).collect())
+            .map(|shard| Range::new(keys::ended(status, shard), keys::behind(after), keys::before(before)))
+            .map(|range| range.in_index(keys::INDEX_1));
+        self.timed_places(shards.collect(), keys::G1S, limit, OPERATION).await
     }
 
     /// Deletes jobs as they were read; one that has changed meanwhile stays.

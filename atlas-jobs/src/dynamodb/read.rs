@@ -7,7 +7,7 @@ use super::keys::{self, Key};
 use crate::error::{Kind, StoreError};
 use crate::kernel::{Beat, check_limit, readable};
 use crate::store::JobRef;
-use atlas_schema::{JobId, JobRecord, WorkerId};
+use atlas_schema::{JobId, JobRecord, Timestamp, WorkerId};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures_util::{StreamExt, TryStreamExt};
 use std::collections::{BTreeSet, HashMap};
@@ -164,6 +164,22 @@ impl DynamoJobs {
         let found: Vec<Vec<Item>> =
             futures_util::stream::iter(queries).buffer_unordered(self.in_flight()).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The first places of several ranges that are sorted by time, in that order over all of them.
+    pub(super) async fn timed_places(
+        &self,
+        ranges: Vec<Range>,
+        attribute: &str,
+        limit: usize,
+        operation: &'static str,
+    ) -> Result<Vec<(Timestamp, JobId)>, StoreError> {
+        let items = self.query_each(ranges, limit, operation).await?;
+        let mut places: Vec<(Timestamp, JobId)> =
+            items.iter().filter_map(|item| string(item, attribute)).filter_map(keys::parse_timed).collect();
+        places.sort_unstable();
+        places.truncate(limit);
+        Ok(places)
     }
 
     pub(super) async fn load(&self, id: JobId, operation: &'static str) -> Result<Option<Stored>, StoreError> {

@@ -7,7 +7,7 @@ use super::keys;
 use super::read::{Range, read_beat, string};
 use super::transition::{Settled, Task, Terms};
 use crate::error::StoreError;
-use crate::kernel::{Beat, check_limit, readable};
+use crate::kernel::{Beat, MOST_PAGES, check_limit, readable};
 use crate::state::{self, Command};
 use crate::store::{SweepOptions, Swept};
 use atlas_schema::{Actor, JobId, JobStatus, Timestamp, WorkerId};
@@ -49,13 +49,6 @@ impl DynamoJobs {
 
     /// Ends jobs past their deadline, and cancels that no handler answered in time.
     async fn end_due(&self, now: Timestamp, left: &mut usize, swept: &mut Swept) -> Result<(), StoreError> {
-        let due = (0..self.shards().spread)
-            .map(|shard| Range::new(keys::due(shard), "\u{1}", keys::through(now)).in_index(keys::INDEX_2));
-        let items = self.query_each(due.collect(), *left, OPERATION).await?;
-        let mut places: Vec<(Timestamp, JobId)> =
-            items.iter().filter_map(|item| string(item, keys::G2S)).filter_map(keys::parse_timed).collect();
-        places.sort_unstable();
-        places.truncate(*left);
         let task = |(_, id): (Timestamp, JobId)| Task {
             job: id,
             decide: Box::new(move |before: &Stored| {
@@ -65,15 +58,29 @@ impl DynamoJobs {
                 state::apply(&before.record, command, now, Actor::Sweeper {}).map_err(|_| ())
             }),
         };
-        let tasks: Vec<Task<'_, ()>> = places.into_iter().map(task).collect();
         let terms = Terms { yield_to_others: true, ..Terms::default() };
-        for settled in self.settle(&tasks, HashMap::new(), &terms, OPERATION).await? {
-            if let Settled::Done(after) = settled {
-                *left -= 1;
-                match after.record.status {
-                    JobStatus::Timeout => swept.timed_out += 1,
-                    _ => swept.cancelled += 1,
+        let mut after = None;
+        // Those that can't be read hide none behind them.
+        for _ in 0..MOST_PAGES {
+            let due = (0..self.shards().spread)
+                .map(|shard| Range::new(keys::due(shard), keys::behind(after), keys::through(now)))
+                .map(|range| range.in_index(keys::INDEX_2));
+            let limit = *left;
+            let places = self.timed_places(due.collect(), keys::G2S, limit, OPERATION).await?;
+            let full = places.len() == limit;
+            after = places.last().copied();
+            let tasks: Vec<Task<'_, ()>> = places.into_iter().map(task).collect();
+            for settled in self.settle(&tasks, HashMap::new(), &terms, OPERATION).await? {
+                if let Settled::Done(after) = settled {
+                    *left -= 1;
+                    match after.record.status {
+                        JobStatus::Timeout => swept.timed_out += 1,
+                        _ => swept.cancelled += 1,
+                    }
                 }
+            }
+            if !full || *left == 0 {
+                break;
             }
         }
         Ok(())
@@ -108,7 +115,6 @@ impl DynamoJobs {
 
     /// Ends the leases of a worker, unless it was heard of again.
     async fn expire(&self, worker: &Worker, dead: bool, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let ids = self.leases_of(&worker.id, limit, OPERATION).await?;
         let task = |id: JobId| Task {
             job: id,
             decide: Box::new(move |before: &Stored| {
@@ -120,20 +126,31 @@ impl DynamoJobs {
                 state::apply(record, command, now, Actor::Sweeper {}).map_err(|_| ())
             }),
         };
-        let tasks: Vec<Task<'_, ()>> = ids.into_iter().map(task).collect();
         let mut terms = Terms { yield_to_others: true, ..Terms::default() };
         if !dead {
             terms.shared = self.while_beat_stands(&worker.id, worker.beat.map(|beat| beat.count));
         }
-        let settled = self.settle(&tasks, HashMap::new(), &terms, OPERATION).await?;
-        Ok(settled.iter().filter(|one| matches!(one, Settled::Done(_))).count())
+        let (mut expired, mut after) = (0, None);
+        for _ in 0..MOST_PAGES {
+            let ids = self.leases_of(&worker.id, after, limit - expired, OPERATION).await?;
+            let full = ids.len() == limit - expired;
+            after = ids.last().copied();
+            let tasks: Vec<Task<'_, ()>> = ids.into_iter().map(task).collect();
+            let settled = self.settle(&tasks, HashMap::new(), &terms, OPERATION).await?;
+            expired += settled.iter().filter(|one| matches!(one, Settled::Done(_))).count();
+            if !full || expired == limit || settled.iter().any(|one| matches!(one, Settled::Stale)) {
+                break;
+            }
+        }
+        Ok(expired)
     }
 
     /// Forgets a silent worker that was last seen long ago and holds nothing.
     async fn forget(&self, worker: &Worker, now: Timestamp) -> Result<(), StoreError> {
         let long_ago = now.saturating_sub(FORGET_AFTER);
         let seen = super::item::Reader::new(&worker.item, OPERATION).maybe_time("seen")?;
-        if seen.is_none_or(|seen| seen >= long_ago) || !self.leases_of(&worker.id, 1, OPERATION).await?.is_empty() {
+        if seen.is_none_or(|seen| seen >= long_ago) || !self.leases_of(&worker.id, None, 1, OPERATION).await?.is_empty()
+        {
             return Ok(());
         }
         let mark = string(&worker.item, "mark").unwrap_or_default();

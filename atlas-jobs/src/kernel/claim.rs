@@ -4,7 +4,7 @@ use super::{PUT_OFF, Place, Rows, unreadable};
 use crate::error::StoreError;
 use crate::state::{self, Command};
 use crate::store::{Claim, MAX_PAGE, Pace};
-use atlas_schema::{Actor, JobKind, JobRecord, QueueName, Timestamp, WorkerId};
+use atlas_schema::{Actor, JobKind, JobRecord, JobStatus, QueueName, Timestamp, WorkerId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,8 +15,9 @@ type Rooms<'w> = BTreeMap<&'w QueueName, usize>;
 /// A job that may be claimed. Sorts as claims do, over all queues.
 type Candidate<'w> = (Place, &'w QueueName, &'w JobKind);
 
-/// Jobs that can't be read take nobody's room: they are put off, and others are looked for in their place. A claim puts off
-/// [`MAX_PAGE`] or a few more at most; the next one finds those behind them.
+/// Jobs that can't be read take nobody's room: they are put off, and others are looked for in their place. So are places at
+/// which their jobs do not wait, as after a row was put off while it was damaged and then restored from a backup: they are
+/// corrected. A claim does so with [`MAX_PAGE`] or a few more at most; the next one finds those behind them.
 pub(super) fn claim(
     rows: &mut impl Rows,
     wanted: &Claim,
@@ -28,49 +29,53 @@ pub(super) fn claim(
     let mut paces = BTreeMap::new();
     let mut rooms = rooms(rows, wanted, &mut paces, now)?;
     let mut left = wanted.limit.min(MAX_PAGE);
-    let mut put_off = 0;
+    let mut amiss = 0;
     loop {
-        let known = put_off;
+        let known = amiss;
         for (place, queue, kind) in candidates(rows, wanted, &rooms, left, now)? {
             let id = place.2;
             let before = match rows.load(id) {
                 Err(error) if unreadable(&error, &id) => {
                     rows.put_off(queue, kind, place, now.saturating_add(PUT_OFF))?;
-                    put_off += 1;
+                    amiss += 1;
                     continue;
                 }
                 loaded => loaded?,
             };
-            let Some(before) = before else { continue };
+            let Some(before) = before.as_ref().filter(|job| waits_at(job, queue, kind, place)) else {
+                rows.correct(queue, kind, place, before.as_ref())?;
+                amiss += 1;
+                continue;
+            };
             let Some(room) = rooms.get_mut(queue).filter(|room| **room > 0 && left > 0) else { continue };
             (*room, left) = (*room - 1, left - 1);
             if before.deadline.is_some_and(|deadline| deadline <= now) {
                 // Left in the queue it would stand in front of jobs that can still run until the next sweep.
-                if let Ok(applied) = state::apply(&before, Command::TimeOut, now, Actor::Sweeper {}) {
-                    rows.update(&before, applied)?;
+                if let Ok(applied) = state::apply(before, Command::TimeOut, now, Actor::Sweeper {}) {
+                    rows.update(before, applied)?;
                 }
                 continue;
             }
             let command = Command::Claim { worker: worker.clone(), lease };
-            if let Ok(applied) = state::apply(&before, command, now, Actor::Worker { id: worker.clone() }) {
+            if let Ok(applied) = state::apply(before, command, now, Actor::Worker { id: worker.clone() }) {
                 let record = applied.record.clone();
                 if let Some(pace) = paces.get_mut(&record.queue) {
                     *pace = pace.spent(1);
                 }
-                rows.update(&before, applied)?;
+                rows.update(before, applied)?;
                 let payload = rows.payload(id)?;
                 claimed.push(record.map_payload(|()| payload));
             }
         }
-        if put_off == known || left == 0 {
+        if amiss == known || left == 0 {
             break;
         }
-        if put_off >= MAX_PAGE {
-            tracing::error!(put_off, "so many waiting jobs can't be read that a claim gave up looking behind them");
+        if amiss >= MAX_PAGE {
+            tracing::error!(amiss, "so many waiting jobs can't be read that a claim gave up looking behind them");
             break;
         }
     }
-    if put_off > 0 {
+    if amiss > 0 {
         // Those that were found later may have stood in front in another queue.
         claimed.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.id));
     }
@@ -78,6 +83,13 @@ pub(super) fn claim(
         rows.set_pace(queue, *pace)?;
     }
     Ok(claimed)
+}
+
+/// Whether it is there that a job waits.
+fn waits_at(job: &JobRecord<()>, queue: &QueueName, kind: &JobKind, place: Place) -> bool {
+    job.status == JobStatus::Pending
+        && (&job.queue, &job.kind) == (queue, kind)
+        && (Reverse(job.priority), job.run_at, job.id) == place
 }
 
 /// The next places of all queues with room, best first.

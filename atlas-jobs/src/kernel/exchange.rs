@@ -2,7 +2,7 @@
 
 use super::claim::claim;
 use super::enqueue::unfit;
-use super::{Beat, Rows, check_limit, readable, unreadable};
+use super::{Beat, MOST_PAGES, Rows, check_limit, readable, unreadable};
 use crate::error::{Kind, StoreError};
 use crate::state::{self, Command, Reject};
 use crate::store::{Ack, AckAction, AckOutcome, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE};
@@ -79,8 +79,11 @@ fn acknowledge(rows: &mut impl Rows, ack: Ack, worker: &WorkerId, now: Timestamp
 
 fn hold(rows: &mut impl Rows, held: Held) -> Result<HeldOutcome, StoreError> {
     let record = match rows.load(held.job) {
-        // Nobody else can have taken it: what it gives may still be recorded once the row is mended.
-        Err(error) if unreadable(&error, &held.job) => return Ok(HeldOutcome::Continue),
+        // What it gives may still be recorded once the row is mended, unless somebody else has taken it.
+        Err(error) if unreadable(&error, &held.job) => {
+            let lost = HeldOutcome::Lost { epoch: held.epoch, status: None };
+            return Ok(if rows.may_hold(held.job, held.epoch)? { HeldOutcome::Continue } else { lost });
+        }
         loaded => loaded?,
     };
     let Some(record) = record else {
@@ -105,17 +108,26 @@ fn hand_back(
     known: &HashSet<(JobId, u64)>,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
-    let mut back = 0;
-    for id in rows.leases_of(worker, known.len().saturating_add(MAX_PAGE))? {
-        let Some(before) = readable(rows.load(id), &id)? else { continue };
-        // A job that is acknowledged in an older epoch is no less unheard of in this one.
-        if known.contains(&(id, before.epoch)) {
-            continue;
+    let (mut back, mut after) = (0, None);
+    // Those that can't be read stay where they are, and others may stand behind them.
+    for _ in 0..MOST_PAGES {
+        let most = known.len().saturating_add(MAX_PAGE);
+        let leases = rows.leases_of(worker, after, most)?;
+        for id in &leases {
+            let Some(before) = readable(rows.load(*id), id)? else { continue };
+            // A job that is acknowledged in an older epoch is no less unheard of in this one.
+            if known.contains(&(*id, before.epoch)) {
+                continue;
+            }
+            let command = Command::Release { epoch: before.epoch, delay: Duration::ZERO };
+            if let Ok(applied) = state::apply(&before, command, now, Actor::Worker { id: worker.clone() }) {
+                rows.update(&before, applied)?;
+                back += 1;
+            }
         }
-        let command = Command::Release { epoch: before.epoch, delay: Duration::ZERO };
-        if let Ok(applied) = state::apply(&before, command, now, Actor::Worker { id: worker.clone() }) {
-            rows.update(&before, applied)?;
-            back += 1;
+        after = leases.last().copied();
+        if leases.len() < most {
+            break;
         }
     }
     Ok(back)

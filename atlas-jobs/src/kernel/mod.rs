@@ -39,6 +39,9 @@ pub(crate) struct Beat {
 /// Where a ready job stands in its queue: the highest priority first, then the earliest run-at time, then the lowest id.
 pub(crate) type Place = (Reverse<i16>, Timestamp, JobId);
 
+/// Where a job stands in an index by time: milliseconds since 1970, and the job.
+pub(crate) type At = (i64, JobId);
+
 /// An outbox entry that is due: its key, what it says if that can be read, and its tries so far.
 pub(crate) type Due = (String, Option<OutboxEntry>, u32);
 
@@ -50,18 +53,23 @@ pub(crate) trait Rows {
 
     fn find(&mut self, reference: &JobRef) -> Result<Option<JobId>, StoreError>;
     fn load(&mut self, id: JobId) -> Result<Option<JobRecord<()>>, StoreError>;
+    /// Whether a job whose record can't be read may still be leased in `epoch`, by what its columns say.
+    fn may_hold(&mut self, id: JobId, epoch: u64) -> Result<bool, StoreError>;
     fn payload(&mut self, id: JobId) -> Result<Value, StoreError>;
     fn insert(&mut self, applied: Applied) -> Result<(), StoreError>;
     fn update(&mut self, before: &JobRecord<()>, applied: Applied<()>) -> Result<(), StoreError>;
     fn set_progress(&mut self, id: JobId, progress: &Progress) -> Result<(), StoreError>;
     fn delete(&mut self, record: &JobRecord<()>) -> Result<(), StoreError>;
+    /// Deletes a job whose record can't be read, by its keys and columns alone.
+    fn discard(&mut self, id: JobId) -> Result<(), StoreError>;
 
     fn beat(&mut self, worker: &WorkerId) -> Result<Option<Beat>, StoreError>;
     fn set_beat(&mut self, worker: &WorkerId, beat: Beat) -> Result<(), StoreError>;
     /// Forgets workers that hold no lease and were last seen before then.
     fn forget_workers(&mut self, before: Timestamp) -> Result<(), StoreError>;
     fn leaseholders(&mut self) -> Result<Vec<(WorkerId, Option<Beat>)>, StoreError>;
-    fn leases_of(&mut self, worker: &WorkerId, limit: usize) -> Result<Vec<JobId>, StoreError>;
+    /// By id, those behind `after`.
+    fn leases_of(&mut self, worker: &WorkerId, after: Option<JobId>, limit: usize) -> Result<Vec<JobId>, StoreError>;
 
     /// The first places of a queue and kind that are due at `now`, best first.
     fn ready(
@@ -73,6 +81,14 @@ pub(crate) trait Rows {
     ) -> Result<Vec<Place>, StoreError>;
     /// Puts a job that waits in this place back to a later time, without reading or changing anything else of it.
     fn put_off(&mut self, queue: &QueueName, kind: &JobKind, place: Place, until: Timestamp) -> Result<(), StoreError>;
+    /// Takes away a place at which its job does not wait, and gives the job the place where it does wait, if it waits.
+    fn correct(
+        &mut self,
+        queue: &QueueName,
+        kind: &JobKind,
+        place: Place,
+        job: Option<&JobRecord<()>>,
+    ) -> Result<(), StoreError>;
     fn running(&mut self, queue: &QueueName) -> Result<u64, StoreError>;
     fn queue(&mut self, queue: &QueueName) -> Result<Option<QueueState>, StoreError>;
     fn set_queue(&mut self, state: &QueueState) -> Result<(), StoreError>;
@@ -80,11 +96,18 @@ pub(crate) trait Rows {
     fn set_pace(&mut self, queue: &QueueName, pace: Pace) -> Result<(), StoreError>;
     fn queues(&mut self) -> Result<Vec<QueueState>, StoreError>;
 
-    /// Unfinished jobs whose deadline is at or before `now`.
-    fn overdue(&mut self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
-    /// Running jobs whose cancel should have been acknowledged by `now`.
-    fn unanswered(&mut self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
-    fn ended(&mut self, status: JobStatus, before: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError>;
+    /// Unfinished jobs whose deadline is at or before `now`, behind `after`.
+    fn overdue(&mut self, now: Timestamp, after: Option<At>, limit: usize) -> Result<Vec<At>, StoreError>;
+    /// Running jobs whose cancel should have been acknowledged by `now`, behind `after`.
+    fn unanswered(&mut self, now: Timestamp, after: Option<At>, limit: usize) -> Result<Vec<At>, StoreError>;
+    /// Those that ended so before then, behind `after`.
+    fn ended(
+        &mut self,
+        status: JobStatus,
+        before: Timestamp,
+        after: Option<At>,
+        limit: usize,
+    ) -> Result<Vec<At>, StoreError>;
 
     /// Entries of a topic that are visible at `now`, with their keys and their tries so far, the longest due first.
     fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;
@@ -97,6 +120,9 @@ pub(crate) trait Rows {
 /// this release can't read while a newer one is being rolled out and another worker can; seldom enough that such rows cost
 /// claims next to nothing.
 pub(crate) const PUT_OFF: Duration = Duration::from_mins(1);
+
+/// So many pages of rows one call looks through for those that can be read.
+pub(crate) const MOST_PAGES: usize = 16;
 
 /// What was read; nothing of a row that can't be read. Such a row is reported, and stands in no other's way. Faults of the
 /// file, the tables or the server are not of one row, and stay errors.

@@ -16,7 +16,7 @@ use crate::spec::{JobSpec, NewJob};
 use crate::state::Reject;
 use crate::store::{
     CommandOutcome, CommandRequest, Enqueued, HistoryOptions, JobCommand, JobRef, JobStore, JobStoreExt, ListOptions,
-    Page, PurgeOptions, Purged, QueueChange, QueueState, Scope, Statistics, SweepOptions, Swept,
+    Page, Purge, PurgeOptions, Purged, QueueChange, QueueState, Scope, Statistics, SweepOptions, Swept,
 };
 use atlas_schema::{Actor, AuditEvent, JobId, JobKind, JobRecord, JobStatus};
 use std::sync::Arc;
@@ -274,6 +274,17 @@ impl JobManager {
     /// The store's.
     pub async fn purge(&self, options: PurgeOptions) -> Result<Purged, StoreError> {
         self.store.purge(options).await
+    }
+
+    /// Deletes a job whose record can't be read any more and whom nobody will mend, with what is kept of it: see
+    /// [`Purge::Unreadable`](crate::store::Purge::Unreadable). False if it can be read, or is not there. A batch that it
+    /// is a part of counts it as one that never came.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn discard(&self, job: JobId) -> Result<bool, StoreError> {
+        let purged = self.store.purge(PurgeOptions::new(Purge::Unreadable(vec![job]))).await?;
+        Ok(purged.jobs > 0)
     }
 
     /// Pauses, resumes or limits a queue.

@@ -29,8 +29,20 @@ impl JobManager {
         let mut report = Retained::default();
         let Some(youngest) = policy.cuts(now, None).map(|cut| cut.before).max() else { return Ok(report) };
         let open = self.oldest_open_batch(youngest, stop).await?;
-        report.held_back_by = open.map(|(id, _)| id);
-        for Cut { status, before, keep } in policy.cuts(now, open.map(|(_, made)| made)) {
+        let made = match open {
+            Open::Since(id, made) => {
+                report.held_back_by = Some(id);
+                Some(made)
+            }
+            Open::None | Open::Unreadable => None,
+        };
+        for Cut { status, before, keep } in policy.cuts(now, made) {
+            // Nobody can say when a batch was made that can't be read, but whether it was before then.
+            let unreadable = |open: Open| matches!(open, Open::Unreadable);
+            if unreadable(open) && unreadable(self.oldest_open_batch(before, stop).await?) {
+                report.held_back_by_unreadable = true;
+                continue;
+            }
             let options = PurgeOptions::new(Purge::Ended { status, before }).with_least_age(keep);
             while !stop.is_cancelled() {
                 let purged = self.store.purge(options.clone()).await?;
@@ -45,28 +57,39 @@ impl JobManager {
     }
 
     /// The oldest batch that has not ended and was made before `before`. A younger one has no child that ended so early.
-    async fn oldest_open_batch(
-        &self,
-        before: Timestamp,
-        stop: &CancellationToken,
-    ) -> Result<Option<(JobId, Timestamp)>, StoreError> {
+    async fn oldest_open_batch(&self, before: Timestamp, stop: &CancellationToken) -> Result<Open, StoreError> {
         if self.store.statistics(Scope::default().with_kind(JobKind::batch())).await?.unfinished() == 0 {
-            return Ok(None);
+            return Ok(Open::None);
         }
         let filter = Filter::default().with_kind(JobKind::batch()).with_created_before(before);
         let filter = filter.with_statuses([JobStatus::Pending, JobStatus::Processing]);
         let mut options = ListOptions::new(filter).with_order(Order::OldestFirst).with_limit(1);
-        // A batch that can't be read must not hold back everything for as long as it is damaged.
-        options = options.with_readable_only();
         loop {
-            let page = self.store.list(options.clone()).await?;
+            let page = match self.store.list(options.clone()).await {
+                Err(error) if error.is_in_one_row() => {
+                    tracing::error!(%error, "an open batch can't be read: what may be of its children is kept until it is mended \
+                        or discarded");
+                    return Ok(Open::Unreadable);
+                }
+                page => page?,
+            };
             if let Some(batch) = page.items.first() {
-                return Ok(Some((batch.id, batch.created_at)));
+                return Ok(Open::Since(batch.id, batch.created_at));
             }
             if page.next.is_none() || stop.is_cancelled() {
-                return Ok(None);
+                return Ok(Open::None);
             }
             options.cursor = page.next;
         }
     }
+}
+
+/// Whether a batch is open that has to count its children before they go.
+#[derive(Clone, Copy)]
+enum Open {
+    None,
+    /// Made then.
+    Since(JobId, Timestamp),
+    /// The oldest can't be read.
+    Unreadable,
 }

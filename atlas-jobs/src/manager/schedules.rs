@@ -1,10 +1,13 @@
 //! Schedules, as callers and operators see them.
 
 use super::{Accepted, JobManager, ManagerError, reserved};
-use crate::schedule::{Schedule, ScheduleError, ScheduleSpec, Scheduled, Stored, ensure_tick, key, tick_key};
+use crate::schedule::{
+    Schedule, ScheduleError, ScheduleSpec, Scheduled, Stored, ensure_tick, is_tick_of, key, tick_key,
+};
 use crate::spec::JobSpec;
-use crate::store::{Filter, JobRef, ListOptions, MAX_PAGE, Purge, PurgeOptions};
+use crate::store::{Filter, JobCommand, JobRef, ListOptions, MAX_PAGE, Order, Purge, PurgeOptions};
 use atlas_schema::{JobKind, JobRecord, JobStatus, QueueName, TenantId};
+use serde_json::Value;
 use std::time::Duration;
 
 /// A name that is freed may be taken by another process at once. So often is tried again.
@@ -15,7 +18,8 @@ impl JobManager {
     /// next tick went missing.
     ///
     /// # Errors
-    /// [`ScheduleError::Differs`] if another schedule has the name: change that with [`reschedule`](Self::reschedule).
+    /// [`ScheduleError::Over`] if it has no time to come; the schedule of the name that is there ends then, if it is over too
+    /// and no tick of it is left. [`ScheduleError::Differs`] if another schedule has the name: change that with [`reschedule`](Self::reschedule).
     /// [`ScheduleError::Job`] for a job that no tick could enqueue.
     pub async fn schedule(&self, spec: ScheduleSpec) -> Result<Scheduled, ScheduleError> {
         self.put_schedule(spec, false).await
@@ -88,11 +92,44 @@ impl JobManager {
         Ok(found.filter(|record| record.kind == JobKind::schedule()))
     }
 
+    /// Ends the schedule of this name if its last time is past and no tick is left that would: one that was deleted, or cancelled,
+    /// ends nothing.
+    async fn conclude_over(&self, tenant: &TenantId, name: &str) -> Result<(), ScheduleError> {
+        let Some(record) = self.find_schedule(tenant.clone(), name).await? else { return Ok(()) };
+        let view = Stored::read(&record).and_then(|stored| stored.view(&record, self.now().wall));
+        let over = view.is_ok_and(|schedule| schedule.next.is_none());
+        if record.status.is_terminal() || !over {
+            return Ok(());
+        }
+        let filter = Filter::default().with_kind(JobKind::schedule_tick()).with_tenant(tenant.clone());
+        let filter = filter.with_statuses([JobStatus::Pending, JobStatus::Processing]);
+        let filter = filter.with_created_from(record.created_at);
+        // A tick makes its successor before it ends, and the successor is younger: in this order one of them is seen.
+        let mut options = ListOptions::new(filter).with_order(Order::OldestFirst).with_limit(MAX_PAGE);
+        loop {
+            let page = self.store.list(options.clone()).await?;
+            if page.items.iter().any(|tick| is_tick_of(tick, record.id)) {
+                return Ok(());
+            }
+            if page.next.is_none() {
+                break;
+            }
+            options.cursor = page.next;
+        }
+        match self.command(record.id, Some(record.version), JobCommand::Conclude { result: Value::Null }).await {
+            Ok(_) | Err(ManagerError::NotFound | ManagerError::Rejected(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn put_schedule(&self, spec: ScheduleSpec, replace: bool) -> Result<Scheduled, ScheduleError> {
         let stored = Stored::of(&spec);
         let now = self.now().wall;
         let next = spec.cron.next(now).filter(|next| spec.until.is_none_or(|until| *next <= until));
-        let next = next.ok_or(ScheduleError::Over)?;
+        let Some(next) = next else {
+            self.conclude_over(&spec.job.tenant, &spec.name).await?;
+            return Err(ScheduleError::Over);
+        };
         // What would be refused at each tick is refused here. A payload that is too large is so in the schedule's own, too.
         reserved(&spec.job.kind).map_err(ScheduleError::Job)?;
         let first = self.prepare(stored.job(&spec.job.tenant, next)?);

@@ -1,8 +1,9 @@
 //! The reference store: everything in one map behind one lock.
 //!
 //! It keeps nothing when the process ends, and is as exact as the durable stores while it lasts: tests of hosts may
-//! use it in their place. [`rows`] keeps the rows and their indexes; what a call means is in the kernel.
+//! use it in their place. [`kept`] has the rows and their indexes; what a call means is in the kernel.
 
+mod kept;
 mod rows;
 
 use crate::clock::Moment;
@@ -18,7 +19,7 @@ use crate::store::{
 };
 use async_trait::async_trait;
 use atlas_schema::{Actor, AuditEvent, JobRecord, Stage};
-use rows::MemoryRows;
+use kept::MemoryRows;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

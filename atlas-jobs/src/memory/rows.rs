@@ -1,219 +1,15 @@
-//! The rows of the memory store, and the indexes over them.
+//! Single rows in memory.
 
 use super::BACKEND;
-use crate::error::{Kind, StoreError};
-use crate::kernel::{Beat, Due, Place, Rows};
-use crate::state::{Applied, OutboxEntry};
-use crate::store::{Capabilities, Count, JobRef, Pace, QueueState, Scope};
-use atlas_schema::{
-    AuditEvent, ExternalId, IdempotencyKey, JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, TenantId,
-    Timestamp, WorkerId,
-};
+use super::kept::{MemoryRows, Row, Waiting, heads};
+use crate::error::StoreError;
+use crate::kernel::{At, Beat, Due, Place, Rows};
+use crate::state::Applied;
+use crate::store::{Capabilities, JobRef, Pace, QueueState};
+use atlas_schema::{JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, Timestamp, WorkerId};
 use serde_json::Value;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Bound;
-use std::time::Duration;
-
-struct Row {
-    record: JobRecord<()>,
-    payload: Value,
-    result: Option<Value>,
-    events: Vec<AuditEvent>,
-}
-
-struct Waiting {
-    entry: OutboxEntry,
-    tries: u32,
-    visible_at: Timestamp,
-    number: u64,
-}
-
-type Group = (TenantId, QueueName, JobKind, JobStatus);
-
-pub(super) struct MemoryRows {
-    stage: Stage,
-    jobs: HashMap<JobId, Row>,
-    by_time: BTreeSet<(Timestamp, JobId)>,
-    by_external: HashMap<(TenantId, ExternalId), JobId>,
-    by_key: HashMap<(TenantId, IdempotencyKey), JobId>,
-    by_parent: BTreeSet<(JobId, JobId)>,
-    ready: BTreeMap<(QueueName, JobKind), BTreeSet<Place>>,
-    leases: BTreeSet<(WorkerId, JobId)>,
-    deadlines: BTreeSet<(Timestamp, JobId)>,
-    cancels: BTreeSet<(Timestamp, JobId)>,
-    ended: BTreeSet<(JobStatus, Timestamp, JobId)>,
-    counts: BTreeMap<Group, (u64, Duration)>,
-    workers: BTreeMap<WorkerId, Beat>,
-    queues: BTreeMap<QueueName, QueueState>,
-    paces: BTreeMap<QueueName, Pace>,
-    outbox: BTreeMap<String, Waiting>,
-    /// The keys of each topic, by the time and the order in which they are to be handed out.
-    outbox_due: BTreeMap<&'static str, BTreeMap<(Timestamp, u64), String>>,
-    outbox_next: u64,
-}
-
-impl MemoryRows {
-    pub(super) fn new(stage: Stage) -> Self {
-        Self {
-            stage,
-            jobs: HashMap::new(),
-            by_time: BTreeSet::new(),
-            by_external: HashMap::new(),
-            by_key: HashMap::new(),
-            by_parent: BTreeSet::new(),
-            ready: BTreeMap::new(),
-            leases: BTreeSet::new(),
-            deadlines: BTreeSet::new(),
-            cancels: BTreeSet::new(),
-            ended: BTreeSet::new(),
-            counts: BTreeMap::new(),
-            workers: BTreeMap::new(),
-            queues: BTreeMap::new(),
-            paces: BTreeMap::new(),
-            outbox: BTreeMap::new(),
-            outbox_due: BTreeMap::new(),
-            outbox_next: 0,
-        }
-    }
-
-    pub(super) const fn by_time(&self) -> &BTreeSet<(Timestamp, JobId)> {
-        &self.by_time
-    }
-
-    pub(super) fn bare(&self, id: JobId) -> Option<&JobRecord<()>> {
-        self.jobs.get(&id).map(|row| &row.record)
-    }
-
-    /// The whole record, with the end of its lease as its worker's last beat has it.
-    pub(super) fn full(&self, id: JobId) -> Option<JobRecord> {
-        let row = self.jobs.get(&id)?;
-        let mut record = row.record.clone().map_payload(|()| row.payload.clone());
-        record.result.clone_from(&row.result);
-        self.renew(&mut record);
-        Some(record)
-    }
-
-    fn renew<P>(&self, record: &mut JobRecord<P>) {
-        if let Some(lease) = &mut record.lease
-            && let Some(beat) = self.workers.get(&lease.worker)
-        {
-            lease.expires_at = beat.seen_at.saturating_add(beat.lease);
-        }
-    }
-
-    pub(super) fn events(&self, id: JobId) -> &[AuditEvent] {
-        self.jobs.get(&id).map_or(&[], |row| &row.events)
-    }
-
-    pub(super) fn children<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a JobRecord<()>> {
-        let of_parent = move |parent| self.by_parent.range((parent, JobId::MIN)..=(parent, JobId::MAX));
-        scope
-            .parent
-            .into_iter()
-            .flat_map(of_parent)
-            .filter_map(|(_, id)| self.bare(*id))
-            .filter(|record| scope.covers(&record.tenant, &record.queue, &record.kind))
-    }
-
-    pub(super) fn counts(&self, scope: &Scope) -> Vec<Count> {
-        let covered = self.counts.iter().filter(|((tenant, queue, kind, _), _)| scope.covers(tenant, queue, kind));
-        let count = |((_, queue, kind, status), (jobs, processing)): (&Group, &(u64, Duration))| Count {
-            queue: queue.clone(),
-            kind: kind.clone(),
-            status: *status,
-            jobs: *jobs,
-            processing: *processing,
-        };
-        covered.map(count).collect()
-    }
-
-    /// Jumps from priority to priority: the cost does not grow with the number of jobs.
-    pub(super) fn oldest_pending(&self, scope: &Scope) -> Option<Timestamp> {
-        let wanted = |queue: &QueueName, kind: &JobKind| {
-            scope.queue.as_ref().is_none_or(|q| q == queue) && scope.kind.as_ref().is_none_or(|k| k == kind)
-        };
-        let queues = self.ready.iter().filter(|((queue, kind), _)| wanted(queue, kind));
-        queues.flat_map(|(_, places)| heads(places)).map(|(_, run_at, _)| run_at).min()
-    }
-
-    fn missing() -> StoreError {
-        StoreError::new(Kind::Internal, BACKEND, "update")
-    }
-
-    /// Enters a record into every index that its state belongs in, or takes it out.
-    fn index(&mut self, record: &JobRecord<()>, enter: bool) {
-        let id = record.id;
-        let unfinished = !record.status.is_terminal();
-        let place: Place = (Reverse(record.priority), record.run_at, id);
-        let group = (record.tenant.clone(), record.queue.clone(), record.kind.clone(), record.status);
-        let count = self.counts.entry(group).or_default();
-        if enter {
-            count.0 += 1;
-            count.1 += Count::processing_of(record);
-        } else {
-            count.0 = count.0.saturating_sub(1);
-            count.1 = count.1.saturating_sub(Count::processing_of(record));
-        }
-        if record.status == JobStatus::Pending {
-            let queue = self.ready.entry((record.queue.clone(), record.kind.clone())).or_default();
-            put(queue, place, enter);
-        }
-        if let Some(lease) = &record.lease {
-            put(&mut self.leases, (lease.worker.clone(), id), enter);
-        }
-        if let Some(deadline) = record.deadline.filter(|_| unfinished) {
-            put(&mut self.deadlines, (deadline, id), enter);
-        }
-        if let Some(cancel) = record.cancel_requested.as_ref().filter(|_| unfinished) {
-            put(&mut self.cancels, (cancel.acknowledge_by, id), enter);
-        }
-        if let Some(finished) = record.finished_at {
-            put(&mut self.ended, (record.status, finished, id), enter);
-        }
-    }
-
-    fn post(&mut self, entries: Vec<OutboxEntry>) {
-        for entry in entries {
-            let key = entry.key();
-            let visible_at = entry.event.at;
-            // An entry of the same key can only be that of a purged job whose id was used again.
-            self.forget(&key);
-            self.outbox_next += 1;
-            self.wait(key, Waiting { entry, tries: 0, visible_at, number: self.outbox_next });
-        }
-    }
-
-    fn wait(&mut self, key: String, waiting: Waiting) {
-        let due = self.outbox_due.entry(waiting.entry.topic.as_str()).or_default();
-        due.insert((waiting.visible_at, waiting.number), key.clone());
-        self.outbox.insert(key, waiting);
-    }
-
-    fn forget(&mut self, key: &str) -> Option<Waiting> {
-        let waiting = self.outbox.remove(key)?;
-        if let Some(due) = self.outbox_due.get_mut(waiting.entry.topic.as_str()) {
-            due.remove(&(waiting.visible_at, waiting.number));
-        }
-        Some(waiting)
-    }
-}
-
-/// The first place of each priority.
-fn heads(places: &BTreeSet<Place>) -> impl Iterator<Item = Place> {
-    std::iter::successors(places.first().copied(), |(priority, _, _)| {
-        let last = (*priority, Timestamp::MAX, JobId::MAX);
-        places.range((Bound::Excluded(last), Bound::Unbounded)).next().copied()
-    })
-}
-
-fn put<T: Ord>(set: &mut BTreeSet<T>, item: T, enter: bool) {
-    if enter {
-        set.insert(item);
-    } else {
-        set.remove(&item);
-    }
-}
 
 impl Rows for MemoryRows {
     fn backend(&self) -> &'static str {
@@ -246,6 +42,11 @@ impl Rows for MemoryRows {
 
     fn load(&mut self, id: JobId) -> Result<Option<JobRecord<()>>, StoreError> {
         Ok(self.jobs.get(&id).map(|row| row.record.clone()))
+    }
+
+    fn may_hold(&mut self, _: JobId, _: u64) -> Result<bool, StoreError> {
+        // What is in memory can be read.
+        Ok(true)
     }
 
     fn payload(&mut self, id: JobId) -> Result<Value, StoreError> {
@@ -310,6 +111,11 @@ impl Rows for MemoryRows {
         Ok(())
     }
 
+    fn discard(&mut self, _: JobId) -> Result<(), StoreError> {
+        // What is in memory can be read.
+        Ok(())
+    }
+
     fn beat(&mut self, worker: &WorkerId) -> Result<Option<Beat>, StoreError> {
         Ok(self.workers.get(worker).copied())
     }
@@ -333,8 +139,9 @@ impl Rows for MemoryRows {
         Ok(workers.into_iter().map(|worker| (worker.clone(), self.workers.get(&worker).copied())).collect())
     }
 
-    fn leases_of(&mut self, worker: &WorkerId, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        let range = (worker.clone(), JobId::MIN)..=(worker.clone(), JobId::MAX);
+    fn leases_of(&mut self, worker: &WorkerId, after: Option<JobId>, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let from = after.map_or(Bound::Included(JobId::MIN), Bound::Excluded).map(|id| (worker.clone(), id));
+        let range = (from, Bound::Included((worker.clone(), JobId::MAX)));
         Ok(self.leases.range(range).map(|(_, id)| *id).take(limit).collect())
     }
 
@@ -352,6 +159,11 @@ impl Rows for MemoryRows {
 
     fn put_off(&mut self, _: &QueueName, _: &JobKind, _: Place, _: Timestamp) -> Result<(), StoreError> {
         // What is in memory can be read.
+        Ok(())
+    }
+
+    fn correct(&mut self, _: &QueueName, _: &JobKind, _: Place, _: Option<&JobRecord<()>>) -> Result<(), StoreError> {
+        // Jobs and their places change together.
         Ok(())
     }
 
@@ -382,17 +194,24 @@ impl Rows for MemoryRows {
         Ok(self.queues.values().cloned().collect())
     }
 
-    fn overdue(&mut self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        Ok(self.deadlines.range(..=(now, JobId::MAX)).map(|(_, id)| *id).take(limit).collect())
+    fn overdue(&mut self, now: Timestamp, after: Option<At>, limit: usize) -> Result<Vec<At>, StoreError> {
+        Ok(timed(&self.deadlines, now, after, limit))
     }
 
-    fn unanswered(&mut self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        Ok(self.cancels.range(..=(now, JobId::MAX)).map(|(_, id)| *id).take(limit).collect())
+    fn unanswered(&mut self, now: Timestamp, after: Option<At>, limit: usize) -> Result<Vec<At>, StoreError> {
+        Ok(timed(&self.cancels, now, after, limit))
     }
 
-    fn ended(&mut self, status: JobStatus, before: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
+    fn ended(
+        &mut self,
+        status: JobStatus,
+        before: Timestamp,
+        after: Option<At>,
+        limit: usize,
+    ) -> Result<Vec<At>, StoreError> {
         let range = (status, Timestamp::MIN, JobId::MIN)..(status, before, JobId::MIN);
-        Ok(self.ended.range(range).map(|(_, _, id)| *id).take(limit).collect())
+        let behind = self.ended.range(range).map(|(_, at, id)| (at.as_millis(), *id));
+        Ok(behind.filter(|at| after.is_none_or(|after| *at > after)).take(limit).collect())
     }
 
     fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
@@ -417,4 +236,10 @@ impl Rows for MemoryRows {
         self.forget(key);
         Ok(())
     }
+}
+
+/// What is due by `now` behind `after`.
+fn timed(times: &BTreeSet<(Timestamp, JobId)>, now: Timestamp, after: Option<At>, limit: usize) -> Vec<At> {
+    let due = times.range(..=(now, JobId::MAX)).map(|(at, id)| (at.as_millis(), *id));
+    due.filter(|at| after.is_none_or(|after| *at > after)).take(limit).collect()
 }

@@ -5,6 +5,7 @@ use super::error::BACKEND;
 use super::fronts::{Look, Piece};
 use super::record::{self, CLAIMED, JOB, Reader, group_of, int};
 use super::session::{Conn, Param, Session};
+use super::transition::Back;
 use crate::error::StoreError;
 use crate::kernel::{check_limit, unreadable};
 use crate::store::{Claim, Pace, QueueState};
@@ -106,7 +107,7 @@ impl Db {
         if !bad.is_empty() {
             let own = session.rows("SELECT no FROM atlas_jobs_worker WHERE name = $1", &[&worker.as_str()]).await?;
             let own: Result<Vec<i32>, _> = own.iter().map(|row| Reader::new(row, OPERATION).get(0)).collect();
-            put_off = self.put_off(session, &bad, &own?).await?;
+            put_off = self.put_off(session, &bad, &own?, Back::Released).await?;
         }
         Ok(Claimed { jobs, put_off })
     }

@@ -11,9 +11,9 @@ use super::record::{Reader, int};
 use super::request::{News, Request, Results};
 use super::rows::uuids;
 use super::session::{BEGIN, Conn, Param, Session};
-use super::transition::Locked;
+use super::transition::{Back, Locked};
 use crate::error::{Kind, StoreError};
-use crate::kernel::unfit;
+use crate::kernel::{readable, unfit};
 use crate::state::{self, Command, Reject};
 use crate::store::{Ack, AckAction, AckOutcome, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE};
 use atlas_schema::{Actor, CancelRequest, JobId, JobRecord, JobStatus, WorkerId};
@@ -269,14 +269,22 @@ impl Db {
                 None => self.acknowledge(&mut locked, ack, &request.worker)?,
             });
         }
+        let unclear: Vec<&Held> = request.held.iter().filter(|held| locked.is_unreadable(held.job)).collect();
+        let mut leased = HashMap::new();
+        if !unclear.is_empty() {
+            let (jobs, epochs): (Vec<_>, Vec<_>) = unclear.iter().map(|held| (held.job, int(held.epoch))).unzip();
+            leased = cancels(&session.rows(HELD, &[&uuids(&jobs), &epochs]).await?)?;
+        }
         for held in &request.held {
             exchanged.held.push(match locked.get(held.job) {
                 Some(job) if state::holds(job, held.epoch).is_ok() => {
                     job.cancel_requested.clone().map_or(HeldOutcome::Continue, HeldOutcome::CancelRequested)
                 }
-                // Nobody else can have taken it: what it gives may still be recorded once the row is mended.
-                None if locked.is_unreadable(held.job) => HeldOutcome::Continue,
-                job => lost(job, held),
+                job => match leased.remove(&held.job) {
+                    // What it gives may still be recorded once the row is mended.
+                    Some(cancel) => cancel.map_or(HeldOutcome::Continue, HeldOutcome::CancelRequested),
+                    None => lost(job, held),
+                },
             });
         }
         let mut stray = Vec::new();
@@ -299,7 +307,7 @@ impl Db {
             }
         }
         locked.finish(session).await?;
-        exchanged.reconciled += self.put_off(session, &stray, &[number]).await?;
+        exchanged.reconciled += self.put_off(session, &stray, &[number], Back::Released).await?;
         if !request.progress.ids.is_empty() {
             let News { ids, epochs, values } = &request.progress;
             session.rows(PROGRESS, &[&uuids(ids), epochs, values, &worker]).await?;
@@ -370,7 +378,9 @@ fn applied(rows: &[Row]) -> Result<HashMap<JobId, u64>, StoreError> {
 fn cancels(rows: &[Row]) -> Result<HashMap<JobId, Option<CancelRequest>>, StoreError> {
     let read = |row| {
         let row = Reader::new(row, OPERATION);
-        Ok((row.id(0)?, row.maybe_json(1)?))
+        let id = row.id(0)?;
+        // The worker goes on with a job of which nobody can say why it was to stop.
+        Ok((id, readable(row.maybe_json(1), &id)?))
     };
     rows.iter().map(read).collect()
 }

@@ -1,7 +1,7 @@
 //! Enqueueing and ending jobs within a transaction of the host's.
 //!
 //! What the host writes and what happens to the job are committed together, or not at all. From other drivers and languages
-//! the SQL function `atlas_jobs_enqueue` does the same: see `sql/function.sql`.
+//! the SQL function `atlas_jobs_enqueue` does the same: see `sql/v3.sql`.
 
 use super::PostgresJobs;
 use super::enqueue::{CHUNK, Way, parts};

@@ -60,7 +60,7 @@ struct Moved {
     target_ms: i64,
 }
 
-fn json_text(value: &impl Serialize, operation: &'static str) -> Result<String, StoreError> {
+pub(super) fn json_text(value: &impl Serialize, operation: &'static str) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::new(Kind::Internal, BACKEND, operation).with_source(error))
 }
 

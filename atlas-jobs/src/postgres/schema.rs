@@ -10,10 +10,11 @@ use deadpool_postgres::{Client, GenericClient};
 use std::str::FromStr;
 
 /// What brings a database from version `n` to `n + 1`, from 0.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     concat!(include_str!("sql/v1.sql"), include_str!("sql/notify.sql")),
     // Step 1 made it once, and left it to the caller's search path which tables it wrote.
     include_str!("sql/function.sql"),
+    include_str!("sql/v3.sql"),
 ];
 
 /// Whoever opens the store waits for whoever is opening it. The number is `atlasjob` in ASCII.

@@ -7,7 +7,7 @@ use super::Db;
 use super::error::{BACKEND, corrupt};
 use super::groups::Group;
 use super::record::{FROM, JOB, Reader, STATE, WIDTH, group_of, record};
-use super::rows::{Before, Place, Write, uuids};
+use super::rows::{Before, Place, Write, json_text, uuids};
 use super::session::{Conn, Session};
 use crate::error::{Kind, StoreError};
 use crate::kernel::{PUT_OFF, unreadable};
@@ -22,6 +22,15 @@ const TRIES: usize = 50;
 const MOST: usize = 512 * 1024 * 1024;
 
 const LOCK: &str = include_str!("sql/lock.sql");
+
+/// Why a lease goes back.
+#[derive(Clone, Copy)]
+pub(super) enum Back {
+    /// Nothing was done: the attempt does not count.
+    Released,
+    /// Its worker fell silent: the attempt counts.
+    Expired,
+}
 
 /// Jobs as they are now.
 pub(super) struct Loaded {
@@ -189,12 +198,17 @@ impl Db {
         session: Session<'_, C>,
         ids: &[JobId],
         workers: &[i32],
+        why: Back,
     ) -> Result<usize, StoreError> {
         if ids.is_empty() {
             return Ok(0);
         }
         let wait = i64::try_from(PUT_OFF.as_millis()).unwrap_or(i64::MAX);
-        Ok(session.rows(include_str!("sql/put_off.sql"), &[&uuids(ids), &workers, &wait]).await?.len())
+        let error = match why {
+            Back::Released => None,
+            Back::Expired => Some(json_text(&state::silence(), session.operation)?),
+        };
+        Ok(session.rows(include_str!("sql/put_off.sql"), &[&uuids(ids), &workers, &wait, &error]).await?.len())
     }
 }
 

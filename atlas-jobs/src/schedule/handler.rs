@@ -142,6 +142,12 @@ pub(crate) async fn ensure_tick(
     Ok(answers.pop().unwrap_or(Err(ManagerError::NotFound))?)
 }
 
+/// Whether a job is a tick of this schedule.
+pub(crate) fn is_tick_of(record: &JobRecord, schedule: JobId) -> bool {
+    record.kind == JobKind::schedule_tick()
+        && Tick::deserialize(&record.payload).is_ok_and(|tick| tick.schedule == schedule)
+}
+
 /// The time for which a schedule made this job; `None` for other jobs.
 pub fn tick_of<P>(record: &JobRecord<P>) -> Option<Timestamp> {
     let rest = record.idempotency_key.as_ref()?.as_str().strip_prefix("schedule:")?;

@@ -15,5 +15,5 @@ pub use due::{CatchUp, Due, MOST_CAUGHT_UP, due};
 pub use handler::{ScheduleHandler, tick_of};
 pub use spec::{Schedule, ScheduleError, ScheduleSpec, Scheduled};
 
-pub(crate) use handler::ensure_tick;
+pub(crate) use handler::{ensure_tick, is_tick_of};
 pub(crate) use spec::{Stored, key, tick_key};

@@ -11,6 +11,7 @@ mod reader;
 mod record;
 mod rows;
 mod schema;
+mod transaction;
 mod write;
 mod writer;
 
@@ -265,7 +266,7 @@ impl JobStore for SqliteJobs {
     }
 
     async fn enqueue(&self, jobs: Vec<NewJob>, now: Moment) -> Result<Vec<Enqueued>, StoreError> {
-        let call = move |rows: &mut rows::SqliteRows<'_>, _: &mut _| kernel::enqueue(rows, jobs, now.wall);
+        let call = move |rows: &mut transaction::SqliteRows<'_>, _: &mut _| kernel::enqueue(rows, jobs, now.wall);
         let enqueued = self.writer("enqueue")?.call("enqueue", call).await?;
         self.waker.wake();
         Ok(enqueued)
@@ -273,7 +274,7 @@ impl JobStore for SqliteJobs {
 
     async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
         let gives_back = exchange.gives_back();
-        let call = move |rows: &mut rows::SqliteRows<'_>, _: &mut _| kernel::exchange(rows, exchange);
+        let call = move |rows: &mut transaction::SqliteRows<'_>, _: &mut _| kernel::exchange(rows, exchange);
         let exchanged = self.writer("exchange")?.call("exchange", call).await?;
         if gives_back {
             self.waker.wake();
@@ -287,7 +288,8 @@ impl JobStore for SqliteJobs {
         actor: Actor,
         now: Moment,
     ) -> Result<Vec<CommandOutcome>, StoreError> {
-        let call = move |rows: &mut rows::SqliteRows<'_>, _: &mut _| kernel::command(rows, requests, &actor, now.wall);
+        let call =
+            move |rows: &mut transaction::SqliteRows<'_>, _: &mut _| kernel::command(rows, requests, &actor, now.wall);
         let outcomes = self.writer("command")?.call("command", call).await?;
         self.waker.wake();
         Ok(outcomes)
@@ -312,7 +314,7 @@ impl JobStore for SqliteJobs {
     }
 
     async fn sweep(&self, options: SweepOptions) -> Result<Swept, StoreError> {
-        let call = move |rows: &mut rows::SqliteRows<'_>, watch: &mut _| kernel::sweep(rows, watch, &options);
+        let call = move |rows: &mut transaction::SqliteRows<'_>, watch: &mut _| kernel::sweep(rows, watch, &options);
         let swept = self.writer("sweep")?.call("sweep", call).await?;
         if swept.expired > 0 {
             self.waker.wake();

@@ -1,45 +1,23 @@
 //! Single rows of the file, in the middle of the writer's transaction.
 
-use super::error::{BACKEND, corrupt, failed};
-use super::leased::Leased;
+use super::error::{BACKEND, corrupt};
 use super::record::{COLUMNS, FROM, Head, Reader, WIDTH, code, int, record};
+use super::transaction::SqliteRows;
 use crate::error::StoreError;
-use crate::kernel::{Beat, Due, Place, Rows, readable};
+use crate::kernel::{At, Beat, Due, Place, Rows, readable};
 use crate::state::Applied;
-use crate::store::{Capabilities, Count, JobRef, Pace, QueueState};
-use atlas_schema::{JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, TenantId, Timestamp, WorkerId};
-use rusqlite::{Connection, Params, params};
-use serde::Serialize;
+use crate::store::{Capabilities, JobRef, Pace, QueueState};
+use atlas_schema::{JobId, JobKind, JobRecord, JobStatus, Progress, QueueName, Stage, Timestamp, WorkerId};
+use rusqlite::params;
 use serde_json::Value;
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 use std::time::Duration;
-
-/// So many groups are looked through one by one.
-const RECENT: usize = 8;
-
-type Group = (QueueName, JobKind, JobStatus, TenantId);
-
-pub(super) struct SqliteRows<'c> {
-    conn: &'c Connection,
-    stage: Stage,
-    operation: &'static str,
-    /// Changes of the counts that are not written yet: jobs and milliseconds.
-    recent: Vec<(Group, i64, i64)>,
-    /// Those of further groups.
-    counts: HashMap<Group, (i64, i64)>,
-    leased: &'c mut Leased,
-    /// Ready jobs that were found: whoever loads one of them will ask for its payload, which stands in the same row.
-    found: HashSet<JobId>,
-    payloads: HashMap<JobId, Value>,
-}
 
 // The lead of the job table in FROM makes these two primary key look-ups.
 static LOAD: LazyLock<String> = LazyLock::new(|| format!("SELECT {COLUMNS} FROM {FROM} WHERE j.id = ?1"));
 static LOAD_WITH_PAYLOAD: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {COLUMNS}, j.payload FROM {FROM} WHERE j.id = ?1"));
-
 /// What this store can do. Sizes keep one row well below SQLite's own limit of a billion bytes.
 pub(super) const fn capabilities() -> Capabilities {
     let mut can = Capabilities::minimal();
@@ -54,95 +32,18 @@ pub(super) const fn capabilities() -> Capabilities {
     can.strict_order = true;
     can
 }
-
-impl<'c> SqliteRows<'c> {
-    pub(super) fn new(conn: &'c Connection, stage: Stage, operation: &'static str, leased: &'c mut Leased) -> Self {
-        let (counts, found, payloads) = (HashMap::new(), HashSet::new(), HashMap::new());
-        Self { conn, stage, operation, recent: Vec::new(), counts, leased, found, payloads }
-    }
-
-    /// Writes what was only added up so far.
-    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
-        let sql = "INSERT INTO atlas_jobs_count (queue, kind, status, tenant, jobs, processing_ms)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                   ON CONFLICT (queue, kind, status, tenant) DO UPDATE
-                   SET jobs = jobs + excluded.jobs, processing_ms = processing_ms + excluded.processing_ms";
-        let recent = std::mem::take(&mut self.recent).into_iter();
-        let rest = std::mem::take(&mut self.counts).into_iter().map(|(group, (jobs, millis))| (group, jobs, millis));
-        for ((queue, kind, status, tenant), jobs, millis) in recent.chain(rest) {
-            if (jobs, millis) != (0, 0) {
-                self.run(sql, params![queue.as_str(), kind.as_str(), code(status), tenant.as_str(), jobs, millis])?;
-            }
-        }
-        Ok(())
-    }
-
-    fn fail(&self, error: rusqlite::Error) -> StoreError {
-        failed(self.operation, error)
-    }
-
-    pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
-        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map_err(|e| self.fail(e))
-    }
-
-    fn one<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl Fn(&Reader<'_>) -> Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
-        Ok(self.all(sql, params, read)?.into_iter().next())
-    }
-
-    fn all<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl Fn(&Reader<'_>) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self.conn.prepare_cached(sql).map_err(|e| self.fail(e))?;
-        let mut rows = statement.query(params).map_err(|e| self.fail(e))?;
-        let mut all = Vec::new();
-        while let Some(row) = rows.next().map_err(|e| self.fail(e))? {
-            all.push(read(&Reader::new(row, self.operation))?);
-        }
-        Ok(all)
-    }
-
-    pub(super) fn json(&self, value: &impl Serialize) -> Result<String, StoreError> {
-        serde_json::to_string(value).map_err(|_| corrupt(self.operation, "a record has no JSON form"))
-    }
-
-    pub(super) fn maybe_json(&self, value: Option<&impl Serialize>) -> Result<Option<String>, StoreError> {
-        value.map(|value| self.json(value)).transpose()
-    }
-
-    fn count<P>(&mut self, record: &JobRecord<P>, by: i64) {
-        let millis = i64::try_from(Count::processing_of(record).as_millis()).unwrap_or(i64::MAX);
-        let millis = by.saturating_mul(millis);
-        let same = |(queue, kind, status, tenant): &Group| {
-            (queue, kind, *status, tenant) == (&record.queue, &record.kind, record.status, &record.tenant)
-        };
-        // One call seldom meets more groups than these: a copy of the names for each job would cost more.
-        if let Some((_, jobs, sum)) = self.recent.iter_mut().find(|(group, ..)| same(group)) {
-            *jobs += by;
-            *sum = sum.saturating_add(millis);
-            return;
-        }
-        let group = (record.queue.clone(), record.kind.clone(), record.status, record.tenant.clone());
-        if self.recent.len() < RECENT {
-            self.recent.push((group, by, millis));
-            return;
-        }
-        let count = self.counts.entry(group).or_default();
-        count.0 += by;
-        count.1 = count.1.saturating_add(millis);
-    }
-}
-
 /// A bound for `LIMIT`.
 fn most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Where an index by time is looked at from.
+fn start(after: Option<&At>) -> (i64, &[u8]) {
+    after.map_or((i64::MIN, &[]), |(at, id)| (*at, id.as_bytes()))
+}
+
+fn at(row: &Reader<'_>) -> Result<At, StoreError> {
+    Ok((row.get(0)?, row.id(1)?))
 }
 
 impl Rows for SqliteRows<'_> {
@@ -175,6 +76,12 @@ impl Rows for SqliteRows<'_> {
             return Ok(Some(record));
         }
         self.one(&LOAD, params![id.as_bytes()], |row| record(row, self.stage))
+    }
+
+    fn may_hold(&mut self, id: JobId, epoch: u64) -> Result<bool, StoreError> {
+        // An epoch never falls. A status that is none says nothing.
+        let sql = "SELECT count(*) FROM atlas_jobs_state WHERE id = ?1 AND (epoch > ?2 OR status IN (0, 2, 3, 4, 5))";
+        Ok(self.one(sql, params![id.as_bytes(), int(epoch)], |row| row.get::<i64>(0))?.unwrap_or(0) == 0)
     }
 
     fn payload(&mut self, id: JobId) -> Result<Value, StoreError> {
@@ -244,16 +151,32 @@ impl Rows for SqliteRows<'_> {
         if record.status == JobStatus::Pending {
             self.leave_queue(record)?;
         }
-        for sql in [
-            "DELETE FROM atlas_jobs_job WHERE id = ?1",
-            "DELETE FROM atlas_jobs_state WHERE id = ?1",
-            "DELETE FROM atlas_jobs_result WHERE id = ?1",
-            "DELETE FROM atlas_jobs_event WHERE job = ?1",
-        ] {
-            self.run(sql, params![record.id.as_bytes()])?;
-        }
+        self.delete_rows(record.id)?;
         self.count(record, -1);
         Ok(())
+    }
+
+    fn discard(&mut self, id: JobId) -> Result<(), StoreError> {
+        self.leased.forget(id);
+        self.flush()?;
+        // It is counted in the status that it has, or had when it last changed.
+        let counted = self.run(
+            "UPDATE atlas_jobs_count AS c SET jobs = c.jobs - 1, processing_ms = c.processing_ms - job.ms
+             FROM (SELECT j.queue, j.kind, j.tenant, coalesce(max(s.finished_at - s.started_at, 0), 0) AS ms,
+                     CASE WHEN s.status BETWEEN 0 AND 5 THEN s.status
+                       ELSE (SELECT to_status FROM atlas_jobs_event WHERE job = ?1 ORDER BY version DESC LIMIT 1)
+                     END AS status
+                   FROM atlas_jobs_job j CROSS JOIN atlas_jobs_state s ON s.id = j.id WHERE j.id = ?1) AS job
+             WHERE c.queue = job.queue AND c.kind = job.kind AND c.tenant = job.tenant AND c.status = job.status
+               AND c.jobs > 0",
+            params![id.as_bytes()],
+        )?;
+        if counted == 0 {
+            tracing::error!(%id, "nothing says where a damaged job was counted: it stays in the statistics");
+        }
+        // No column says for certain where it waits: all places are looked at.
+        self.run("DELETE FROM atlas_jobs_ready WHERE id = ?1", params![id.as_bytes()])?;
+        self.delete_rows(id)
     }
 
     fn beat(&mut self, worker: &WorkerId) -> Result<Option<Beat>, StoreError> {
@@ -290,9 +213,10 @@ impl Rows for SqliteRows<'_> {
         })
     }
 
-    fn leases_of(&mut self, worker: &WorkerId, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        let sql = "SELECT id FROM atlas_jobs_state WHERE worker = ?1 ORDER BY id LIMIT ?2";
-        self.all(sql, params![worker.as_str(), most(limit)], |row| row.id(0))
+    fn leases_of(&mut self, worker: &WorkerId, after: Option<JobId>, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let sql = "SELECT id FROM atlas_jobs_state WHERE worker = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+        let after = after.as_ref().map_or(&[][..], |id| id.as_bytes());
+        self.all(sql, params![worker.as_str(), after, most(limit)], |row| row.id(0))
     }
 
     fn ready(
@@ -347,6 +271,21 @@ impl Rows for SqliteRows<'_> {
         Ok(())
     }
 
+    fn correct(
+        &mut self,
+        queue: &QueueName,
+        kind: &JobKind,
+        place: Place,
+        job: Option<&JobRecord<()>>,
+    ) -> Result<(), StoreError> {
+        let (Reverse(priority), run_at, id) = place;
+        self.run(
+            "DELETE FROM atlas_jobs_ready WHERE queue = ?1 AND kind = ?2 AND rank = ?3 AND run_at = ?4 AND id = ?5",
+            params![queue.as_str(), kind.as_str(), -i64::from(priority), run_at.as_millis(), id.as_bytes()],
+        )?;
+        job.filter(|job| job.status == JobStatus::Pending).map_or(Ok(()), |job| self.enter_queue(job))
+    }
+
     fn running(&mut self, queue: &QueueName) -> Result<u64, StoreError> {
         self.flush()?;
         let sql = "SELECT coalesce(sum(jobs), 0) FROM atlas_jobs_count WHERE queue = ?1 AND status = 1";
@@ -384,22 +323,34 @@ impl Rows for SqliteRows<'_> {
         self.all(sql, [], queue_state)
     }
 
-    fn overdue(&mut self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        let sql = "SELECT id FROM atlas_jobs_state WHERE deadline <= ?1 AND deadline IS NOT NULL AND status < 2
-                   ORDER BY deadline, id LIMIT ?2";
-        self.all(sql, params![now.as_millis(), most(limit)], |row| row.id(0))
+    fn overdue(&mut self, now: Timestamp, after: Option<At>, limit: usize) -> Result<Vec<At>, StoreError> {
+        let sql = "SELECT deadline, id FROM atlas_jobs_state
+                   WHERE deadline <= ?1 AND (deadline, id) > (?2, ?3) AND deadline IS NOT NULL AND status < 2
+                   ORDER BY deadline, id LIMIT ?4";
+        let (from, behind) = start(after.as_ref());
+        self.all(sql, params![now.as_millis(), from, behind, most(limit)], at)
     }
 
-    fn unanswered(&mut self, now: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        let sql = "SELECT id FROM atlas_jobs_state WHERE cancel_by <= ?1 AND cancel_by IS NOT NULL AND status = 1
-                   ORDER BY cancel_by, id LIMIT ?2";
-        self.all(sql, params![now.as_millis(), most(limit)], |row| row.id(0))
+    fn unanswered(&mut self, now: Timestamp, after: Option<At>, limit: usize) -> Result<Vec<At>, StoreError> {
+        let sql = "SELECT cancel_by, id FROM atlas_jobs_state
+                   WHERE cancel_by <= ?1 AND (cancel_by, id) > (?2, ?3) AND cancel_by IS NOT NULL AND status = 1
+                   ORDER BY cancel_by, id LIMIT ?4";
+        let (from, behind) = start(after.as_ref());
+        self.all(sql, params![now.as_millis(), from, behind, most(limit)], at)
     }
 
-    fn ended(&mut self, status: JobStatus, before: Timestamp, limit: usize) -> Result<Vec<JobId>, StoreError> {
-        let sql = "SELECT id FROM atlas_jobs_state WHERE status = ?1 AND finished_at < ?2
-                   AND finished_at IS NOT NULL ORDER BY finished_at, id LIMIT ?3";
-        self.all(sql, params![code(status), before.as_millis(), most(limit)], |row| row.id(0))
+    fn ended(
+        &mut self,
+        status: JobStatus,
+        before: Timestamp,
+        after: Option<At>,
+        limit: usize,
+    ) -> Result<Vec<At>, StoreError> {
+        let sql = "SELECT finished_at, id FROM atlas_jobs_state
+                   WHERE status = ?1 AND finished_at < ?2 AND (finished_at, id) > (?3, ?4)
+                   AND finished_at IS NOT NULL ORDER BY finished_at, id LIMIT ?5";
+        let (from, behind) = start(after.as_ref());
+        self.all(sql, params![code(status), before.as_millis(), from, behind, most(limit)], at)
     }
 
     fn outbox_due(&mut self, topic: &str, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {

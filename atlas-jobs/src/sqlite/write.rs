@@ -1,7 +1,7 @@
 //! The writes of one transition, table by table.
 
 use super::record::{code, int};
-use super::rows::SqliteRows;
+use super::transaction::SqliteRows;
 use crate::error::StoreError;
 use crate::state::OutboxEntry;
 use atlas_schema::{AuditEvent, JobId, JobRecord, Timestamp};
@@ -10,8 +10,9 @@ use serde_json::Value;
 
 impl SqliteRows<'_> {
     pub(super) fn enter_queue<P>(&self, record: &JobRecord<P>) -> Result<(), StoreError> {
+        // It is there already after a damaged row was restored from a backup.
         self.run(
-            "INSERT INTO atlas_jobs_ready (queue, kind, rank, run_at, id) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR IGNORE INTO atlas_jobs_ready (queue, kind, rank, run_at, id) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![
                 record.queue.as_str(),
                 record.kind.as_str(),
@@ -108,6 +109,19 @@ impl SqliteRows<'_> {
                 self.maybe_json(record.error.as_ref())?,
             ],
         )?;
+        Ok(())
+    }
+
+    /// Everything that is kept of a job, but for its place in a queue.
+    pub(super) fn delete_rows(&self, id: JobId) -> Result<(), StoreError> {
+        for sql in [
+            "DELETE FROM atlas_jobs_job WHERE id = ?1",
+            "DELETE FROM atlas_jobs_state WHERE id = ?1",
+            "DELETE FROM atlas_jobs_result WHERE id = ?1",
+            "DELETE FROM atlas_jobs_event WHERE job = ?1",
+        ] {
+            self.run(sql, params![id.as_bytes()])?;
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 
 use super::error::{BACKEND, kind_of};
 use super::leased::Leased;
-use super::rows::SqliteRows;
+use super::transaction::SqliteRows;
 use crate::error::{Kind, StoreError};
 use crate::lease::SilenceWatch;
 use crate::store::Waker;

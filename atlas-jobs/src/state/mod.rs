@@ -27,6 +27,8 @@ pub use check::{Violation, check};
 pub(crate) use outbox::topics;
 pub use outbox::{OutboxEntry, OutboxTopic};
 pub use transition::apply;
+#[cfg(feature = "postgres")]
+pub(crate) use transition::silence;
 
 use atlas_schema::{AuditEvent, JobError, JobRecord, JobStatus, Progress, WorkerId};
 use serde_json::Value;

@@ -101,6 +101,12 @@ pub fn apply<P: Clone>(
     }
 }
 
+/// The error of an attempt whose worker fell silent.
+pub(crate) fn silence() -> JobError {
+    let message = "the worker fell silent: it crashed, hung or lost its store".into();
+    JobError { category: ErrorCategory::Internal, message }
+}
+
 /// The event of the transition that led to `record`.
 pub(super) fn event<P>(
     record: &JobRecord<P>,
@@ -174,10 +180,7 @@ impl<P: Clone> Step<'_, P> {
             return self.cancelled();
         }
         let left = self.record.attempt < self.record.max_attempts;
-        let error = JobError {
-            category: ErrorCategory::Internal,
-            message: "the worker fell silent: it crashed, hung or lost its store".into(),
-        };
+        let error = silence();
         if left {
             return self.back(AuditKind::LeaseExpired, Duration::ZERO, |after| after.error = Some(error));
         }

@@ -58,7 +58,8 @@ use std::fmt;
 /// - **Readable.** What is accepted can be read back: payloads and results above the sizes of [`Capabilities`], or with
 ///   more than [`MAX_NESTING`] levels of arrays and objects, are refused.
 /// - **Damage stays where it is.** What can't be read any more is reported in the log and passed over by exchanges, sweeps,
-///   commands, purges and the outbox, which serve all others. A claim holds nothing of it, and a worker that has its lease is
+///   commands, purges and the outbox, which serve all others, also those behind more of it than a page holds. Only
+///   [`Purge::Unreadable`] deletes it. A claim holds nothing of it, and a worker that has its lease is
 ///   told so ([`AckOutcome::Unreadable`]). Only who asks to read it, by name or by a list that it belongs in, gets
 ///   [`Kind::Corrupt`](crate::Kind::Corrupt), with [`StoreError::is_in_one_row`]. Damage of the file, the tables or the server
 ///   is not passed over: every call that meets it fails. No suite can damage a store that it does not know: this is the one

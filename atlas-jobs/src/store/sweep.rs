@@ -67,6 +67,10 @@ pub enum Purge {
     /// again while a worker of the old job may still be at work, nor while a callback of it may still be under way: outbox
     /// keys, and so the message ids by which receivers tell repeats, are made of id and version.
     Jobs(Vec<JobId>),
+    /// Those of these whose records can't be read any more, by their keys alone and in whatever status they are: a worker that
+    /// is still at one is told that it is gone. Jobs that can be read are left alone. What damage has made of the rest of
+    /// a job may keep a trace, such as one in the statistics; the log tells of it.
+    Unreadable(Vec<JobId>),
 }
 
 /// One purge.

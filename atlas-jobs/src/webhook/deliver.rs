@@ -325,6 +325,7 @@ impl Attempt {
         let small = event::of_job(ended, record.as_ref(), None);
         let letter = Letter {
             key: &key,
+            ended_at: ended.at,
             url: &self.url,
             events: [event, small],
             tenant: record.map_or_else(|| self.tenant(), |record| record.tenant),

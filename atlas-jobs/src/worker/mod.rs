@@ -13,6 +13,7 @@ mod attempt;
 mod builder;
 mod context;
 mod handler;
+mod kept;
 mod plan;
 mod run;
 mod slots;

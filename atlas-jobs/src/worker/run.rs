@@ -4,6 +4,7 @@
 //! exchange and one sweep may be under way while slots start and end jobs.
 
 use super::attempt::{End, Stop, outcome};
+use super::kept::Kept;
 use super::plan::{self, Pace};
 use super::slots::{Joined, Slots};
 use super::trip::{Answer, Outgoing, Trip, Waiting};
@@ -43,7 +44,7 @@ pub(super) struct Loop<'w> {
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) acks: VecDeque<Outgoing>,
     /// Outcomes of jobs whose rows can't be read: each heartbeat hands them in again.
-    pub(super) kept: Vec<Outgoing>,
+    pub(super) kept: Kept,
     pub(super) pace: Pace,
     pub(super) trip: Option<Trip>,
     pub(super) reconcile: bool,
@@ -83,7 +84,7 @@ pub(super) async fn run(worker: &Worker, shutdown: CancellationToken) -> Result<
         slots: Slots::default(),
         waiting: VecDeque::new(),
         acks: VecDeque::new(),
-        kept: Vec::new(),
+        kept: Kept::default(),
         pace: Pace::default(),
         trip: None,
         // What an earlier run left behind would be kept alive by this one's beats.
@@ -140,7 +141,7 @@ impl Loop<'_> {
                     self.swept(swept)?;
                 }
                 Event::Shutdown => {
-                    self.stopping = Some(Stopping { step: 0, next: later(self.worker.grace) });
+                    self.begin_to_stop();
                     self.backoff = None;
                 }
                 Event::Hint => self.hungry = true,
@@ -195,7 +196,7 @@ impl Loop<'_> {
     fn on_time(&mut self) -> Result<(), WorkerError> {
         let now = Instant::now();
         if self.stopping.is_none() && self.shutdown.is_cancelled() {
-            self.stopping = Some(Stopping { step: 0, next: later(self.worker.grace) });
+            self.begin_to_stop();
         }
         if self.backoff.is_some_and(|at| at <= now) {
             self.backoff = None;
@@ -261,6 +262,11 @@ impl Loop<'_> {
         let random = self.worker.random.u64();
         let action = outcome(end, running.stop, running.attempt, &self.worker.retry, random);
         self.hand_in(Ack { job, epoch, action }, true);
+    }
+
+    fn begin_to_stop(&mut self) {
+        self.stopping = Some(Stopping { step: 0, next: later(self.worker.grace) });
+        self.try_kept();
     }
 
     /// The next step of a shutdown: first the tokens fire, then the handlers are dropped and their jobs handed back.

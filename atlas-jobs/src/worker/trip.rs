@@ -13,16 +13,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The most outcomes that are kept for jobs whose rows can't be read: more damage than this is no accident of single rows.
-const MOST_KEPT: usize = 1000;
-
 /// An outcome on its way.
 #[derive(Clone)]
 pub(super) struct Outgoing {
-    ack: Ack,
+    pub(super) ack: Ack,
     /// Its handler has run: otherwise an unused lease goes back.
     ran: bool,
     since: Instant,
+    /// Its job's row can't be read, and nobody will be left to hand it in again.
+    last_try: bool,
 }
 
 /// A leased job that waits for a slot.
@@ -49,7 +48,7 @@ pub(super) struct Trip {
 
 impl Loop<'_> {
     pub(super) fn hand_in(&mut self, ack: Ack, ran: bool) {
-        self.acks.push_back(Outgoing { ack, ran, since: Instant::now() });
+        self.acks.push_back(Outgoing { ack, ran, since: Instant::now(), last_try: false });
     }
 
     /// Gives back a lease whose job has not started; its attempt does not count.
@@ -92,7 +91,7 @@ impl Loop<'_> {
 
     fn exchange(&mut self, claim: usize, heartbeat: bool) -> Trip {
         if heartbeat || self.reconcile {
-            self.acks.extend(self.kept.drain(..));
+            self.acks.extend(self.kept.take());
         }
         let batch = self.acks.len().min(MAX_PAGE);
         let acks: Vec<Outgoing> = self.acks.drain(..batch).collect();
@@ -183,10 +182,16 @@ impl Loop<'_> {
         self.waiting.len() < before
     }
 
-    fn count(&mut self, outgoing: Outgoing, outcome: AckOutcome) {
-        if outcome == AckOutcome::Unreadable && self.stopping.is_none() && self.kept.len() < MOST_KEPT {
+    fn count(&mut self, mut outgoing: Outgoing, outcome: AckOutcome) {
+        if outcome == AckOutcome::Unreadable && self.stopping.is_none() {
             tracing::warn!(job = %outgoing.ack.job, "a job's row can't be read: its outcome is kept until it is mended");
-            self.kept.push(outgoing);
+            match self.kept.keep(outgoing) {
+                None => return,
+                Some(back) => outgoing = back,
+            }
+        } else if outcome == AckOutcome::Unreadable && !outgoing.last_try {
+            // There is time for one more.
+            self.acks.push_back(Outgoing { last_try: true, ..outgoing });
             return;
         }
         let Outgoing { ack, ran, .. } = outgoing;
@@ -219,9 +224,15 @@ impl Loop<'_> {
         }
     }
 
+    /// A shutdown begins: what was kept is handed in for the last time.
+    pub(super) fn try_kept(&mut self) {
+        let last = |outgoing| Outgoing { last_try: true, ..outgoing };
+        self.acks.extend(self.kept.take().into_iter().map(last));
+    }
+
     /// At the end of a run: nobody is left to hand them in.
     pub(super) fn give_up_kept(&mut self) {
-        for Outgoing { ack, ran, .. } in self.kept.drain(..) {
+        for Outgoing { ack, ran, .. } in self.kept.take() {
             tracing::error!(job = %ack.job, "a job's row still can't be read: its outcome is dropped");
             self.report.lost += u64::from(ran);
         }

@@ -9,7 +9,6 @@ mod commits;
 mod crash;
 mod crash_hosts;
 mod damage;
-mod damage_upkeep;
 mod disk_full;
 #[cfg(feature = "dynamodb")]
 mod dynamo;

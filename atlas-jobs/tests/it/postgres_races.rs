@@ -79,7 +79,7 @@ testkit::with_postgres! {
         let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
         let bound = "SELECT count(*) FROM pg_proc WHERE oid = 'atlas_jobs_enqueue'::regproc AND proconfig IS NOT NULL";
         assert_eq!(number(&pool, bound).await, 1);
-        assert_eq!(number(&pool, "SELECT value::int8 FROM atlas_jobs_meta WHERE key = 'version'").await, 2);
+        assert_eq!(number(&pool, "SELECT value::int8 FROM atlas_jobs_meta WHERE key = 'version'").await, 3);
         assert_eq!(store.exchange(exchange("w", 1, 9)).await.unwrap().claimed.len(), 1);
     }
 

@@ -126,3 +126,21 @@ async fn a_host_whose_clock_is_a_month_ahead_skips_no_time_of_a_schedule_that_th
     let next = JobRef::Idempotency(TenantId::default(), IdempotencyKey::new(next).unwrap());
     assert!(bench.jobs.get(next).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_schedule_that_is_over_does_not_wait_for_ever_for_a_tick_that_was_deleted() {
+    for store in each().await {
+        let bench = Bench::new(&store);
+        let ending = || spec(CatchUp::Once).with_until(at("2026-06-01T12:00:00Z"));
+        let made = bench.jobs.schedule(ending()).await.unwrap();
+        let status = async || bench.jobs.get(made.id).await.unwrap().unwrap().status;
+        bench.clock.jump_to(at("2026-06-01T15:20:00Z"));
+        assert!(matches!(bench.jobs.schedule(ending()).await, Err(ScheduleError::Over)));
+        assert_eq!(status().await, JobStatus::Pending, "its tick is still to come");
+        let left = ticks(&bench).await.iter().map(|tick| tick.id).collect();
+        let gone = atlas_jobs::store::PurgeOptions::new(atlas_jobs::store::Purge::Jobs(left));
+        bench.jobs.purge(gone).await.unwrap();
+        assert!(matches!(bench.jobs.schedule(ending()).await, Err(ScheduleError::Over)));
+        assert_eq!(status().await, JobStatus::Completed);
+    }
+}

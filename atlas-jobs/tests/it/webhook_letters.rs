@@ -7,7 +7,7 @@ use atlas_jobs::webhook::{
     DeliveryReport, MemorySender, SendError, SendErrorKind, WebhookDeliverer, WebhookDelivererBuilder, WebhookReply,
     WebhookRequest, WebhookSecret, WebhookSender,
 };
-use atlas_jobs::{Clock, JobManager, JobSpec, JobStore, JobStoreExt, SystemClock};
+use atlas_jobs::{Clock, JobManager, JobSpec, JobStore, JobStoreExt, ManualClock, Random, SystemClock};
 use atlas_schema::{Callback, JobId, JobKind, JobRecord, JobStatus, TenantId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,6 +96,31 @@ async fn a_deliverer_that_polls_never_works_on_what_is_there_and_does_not_panic(
     let built = deliverer(&store, sender.clone()).poll_interval(Duration::MAX).build().unwrap();
     let report = until(built, async || !sender.sent().is_empty()).await;
     assert_eq!((report.delivered, report.given_up), (1, 0));
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_not_lost_to_an_older_one_of_a_deleted_job_with_the_same_id() {
+    for store in each().await {
+        let now = SystemClock::new().now().wall;
+        let id = atlas_schema::JobId::from_parts(now, [7; 10]);
+        for (hours, name) in [(2, "first"), (1, "second")] {
+            let clock = Arc::new(ManualClock::at(now.saturating_sub(Duration::from_hours(hours))));
+            let jobs = JobManager::with_parts(Arc::clone(&store), clock, Arc::new(Random::seeded(hours)));
+            let callback = Callback { url: format!("https://{name}.example/") };
+            let spec = JobSpec::new(JobKind::new("work").unwrap(), &1).unwrap().with_id(id).with_callback(callback);
+            jobs.enqueue(spec).await.unwrap();
+            jobs.command(id, None, JobCommand::Conclude { result: 1.into() }).await.unwrap();
+            let wanted = if name == "first" { 1 } else { 2 };
+            let built = deliverer(&store, Gone).build().unwrap();
+            let report = until(built, async || letters(&store).await.len() == wanted).await;
+            assert_eq!((report.given_up, report.unkept), (1, 0));
+            store.purge(PurgeOptions::new(Purge::Jobs(vec![id]))).await.unwrap();
+        }
+        let kept = letters(&store).await;
+        let mut urls: Vec<_> = kept.iter().map(|letter| letter.payload["url"].as_str().unwrap()).collect();
+        urls.sort_unstable();
+        assert_eq!(urls, ["https://first.example/", "https://second.example/"]);
+    }
 }
 
 #[cfg(feature = "mock")]

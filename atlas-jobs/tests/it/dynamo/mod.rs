@@ -8,6 +8,7 @@ mod caller;
 mod failures;
 mod faults;
 mod network;
+mod pace;
 mod probe;
 mod purges;
 
