@@ -13,6 +13,7 @@
 //! | keep jobs in a table of DynamoDB | `DynamoJobs` (feature `dynamodb`) |
 //! | keep jobs while a test runs | [`MemoryJobs`] |
 //! | keep jobs elsewhere | your own [`JobStore`], proven by the `conformance` feature |
+//! | wake the workers of other processes by a queue of SQS | `sqs::SqsHints` (feature `sqs`) |
 //! | see what your program does when the store fails | `faulty::FaultyStore` (feature `conformance`) |
 //! | know what a command does to a job | [`state::apply`] |
 //!
@@ -27,6 +28,7 @@
 //! | `schedules` | jobs at the times of a cron expression in a time zone |
 //! | `webhook-http` | `HttpWebhookSender`, with every address judged where it is dialled |
 //! | `dynamodb` | `DynamoJobs`: one table, over a client of `aws-sdk-dynamodb` that the host passes in |
+//! | `sqs` | `sqs::SqsHints`: hints of new jobs between processes, over a client of `aws-sdk-sqs` that the host passes in |
 //!
 //! None is on by default, and the base has no database driver and no HTTP client.
 //!
@@ -68,6 +70,8 @@ pub mod faulty;
 pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "sqs")]
+pub mod sqs;
 
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use cursor::{Cursor, ForeignCursor, InvalidCursor};

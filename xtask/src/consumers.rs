@@ -15,10 +15,11 @@ use std::{
     process::Command,
 };
 
-/// What a host of all features brings along: a client of DynamoDB and a runtime. With the features that our tests use, so
+/// What a host of all features brings along: clients of DynamoDB and SQS, and a runtime. With the features that our tests use, so
 /// that nothing is checked twice; that each of our features names what it needs is another step's business.
 const OF_THE_HOST: &str = r#"
 aws-sdk-dynamodb = { version = "1", default-features = false, features = ["rt-tokio"] }
+aws-sdk-sqs = { version = "1", default-features = false, features = ["rt-tokio"] }
 aws-smithy-http-client = { version = "1", default-features = false, features = ["default-client"] }
 tokio = { version = "1", features = ["fs", "io-util", "macros", "net", "rt-multi-thread", "signal", "sync", "test-util", "time"] }
 "#;

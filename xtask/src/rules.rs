@@ -34,6 +34,7 @@ const NOT_IN_BASE: &[&str] = &[
     "deadpool-postgres",
     "aws-config",
     "aws-sdk-dynamodb",
+    "aws-sdk-sqs",
     "aws-smithy-runtime",
     "object-store",
     "bpe-openai",

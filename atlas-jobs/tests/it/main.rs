@@ -36,6 +36,8 @@ mod schedule;
 #[cfg(feature = "schedules")]
 mod schedule_ends;
 mod sim;
+#[cfg(feature = "sqs")]
+mod sqs;
 mod state;
 mod stores;
 #[cfg(feature = "mock")]

@@ -7,6 +7,8 @@
 mod check;
 pub(crate) mod clock;
 mod hosts;
+#[cfg(feature = "schedules")]
+mod schedules;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
