@@ -40,7 +40,7 @@ pub(crate) fn rows(runtime: &Runtime, host: &Host, scale: Scale) -> Result<Vec<R
             let Some(program) = program else { continue };
             let database = runtime.block_on(host.database())?;
             let args = ["latency", &database.url, &(FIRST + JOBS).to_string(), &SLOTS.to_string(), "50"];
-            times.extend(Ready::start(program, &args)?.go()?.all("start").into_iter().skip(FIRST));
+            times.extend(Ready::start(program, &args)?.go()?.all("start").skip(FIRST));
         }
         together.extend(turn(true)?);
     }
