@@ -17,7 +17,7 @@ const STEPS: [&str; 3] = [
     include_str!("sql/v3.sql"),
 ];
 
-/// Whoever opens the store waits for whoever is opening it. The number is `atlasjob` in ASCII.
+/// Whoever opens the store waits for whoever is opening it. The number is ours alone.
 const ALONE: &str = "SELECT pg_advisory_xact_lock(7022344667302686562)";
 
 /// Creates or upgrades the tables, and binds them to their stage.
