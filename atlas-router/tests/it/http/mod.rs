@@ -1,6 +1,8 @@
 //! Clients over HTTP, against a server on the loopback interface that says what a test wants it to say.
 
 mod anthropic;
+#[cfg(feature = "structured")]
+mod bad_input;
 mod hostile;
 mod openai;
 mod responses;
