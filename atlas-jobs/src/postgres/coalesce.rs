@@ -62,22 +62,11 @@ impl Db {
             !std::mem::replace(&mut queue.busy, true)
         };
         if start {
-            let db = Arc::clone(self);
-            tokio::spawn(async move { db.work_off().await });
+            // Whatever ends this task, also before it has begun, the next caller starts another.
+            let guard = Release { db: Arc::clone(self), over: Cell::new(false) };
+            tokio::spawn(async move { guard.work_off().await });
         }
         answer.await.map_err(|_| StoreError::new(Kind::Unavailable, BACKEND, OPERATION))?
-    }
-
-    async fn work_off(&self) {
-        // Whatever ends this task, the next caller starts another.
-        let guard = Release { waiting: &self.waiting, over: Cell::new(false) };
-        while let Some(group) = guard.next() {
-            let began = Instant::now();
-            let expected = self.add_group(group).await;
-            if expected > 1 && began.elapsed() > SLOW {
-                self.waiting.gather(expected).await;
-            }
-        }
     }
 
     /// Answers a group, and says how many calls wait once those that were answered are back.
@@ -171,16 +160,26 @@ impl Waiting {
     }
 }
 
-struct Release<'a> {
-    waiting: &'a Waiting,
+struct Release {
+    db: Arc<Db>,
     /// Nothing was left: whoever comes now starts another task, and this one has nothing more to say.
     over: Cell<bool>,
 }
 
-impl Release<'_> {
+impl Release {
+    async fn work_off(self) {
+        while let Some(group) = self.next() {
+            let began = Instant::now();
+            let expected = self.db.add_group(group).await;
+            if expected > 1 && began.elapsed() > SLOW {
+                self.db.waiting.gather(expected).await;
+            }
+        }
+    }
+
     /// The calls of the next group; none, and the work is over.
     fn next(&self) -> Option<Vec<Call>> {
-        let mut queue = self.waiting.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.db.waiting.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let mut jobs = 0;
         let fit = queue.calls.iter().take_while(|call| {
             jobs += call.jobs.len();
@@ -197,13 +196,13 @@ impl Release<'_> {
     }
 }
 
-impl Drop for Release<'_> {
+impl Drop for Release {
     fn drop(&mut self) {
         if self.over.get() {
             return;
         }
         // The task was taken away in the middle: those who wait hear that they must try again.
-        let mut queue = self.waiting.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.db.waiting.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.busy = false;
         queue.calls.clear();
     }

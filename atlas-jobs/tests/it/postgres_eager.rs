@@ -1,4 +1,4 @@
-//! A job for an idle worker of the same process: added and claimed in one transaction.
+//! Small enqueues: shared, and claimed in the same transaction by an idle worker of the same process.
 
 use crate::postgres::{done, exchange, new_job, now, number, pool, spec};
 use atlas_jobs::store::{AckOutcome, Enqueued, Scope};
@@ -134,5 +134,21 @@ testkit::with_postgres! {
             assert!(matches!(added.as_slice(), [Enqueued::Created { .. }]));
         }
         assert_eq!(store.exchange(exchange("v", 1, 16)).await.unwrap().claimed.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_ends_before_its_enqueue_has_begun_holds_up_nobody_else() {
+        let store = PostgresJobs::open(pool().await, Stage::Dev).await.unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let short = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                short.block_on(async {
+                    let call = store.enqueue(vec![new_job(spec(1))], now());
+                    assert!(futures_util::poll!(std::pin::pin!(call)).is_pending());
+                });
+            });
+        });
+        let added = store.enqueue(vec![new_job(spec(2))], now()).await.unwrap();
+        assert!(matches!(added.as_slice(), [Enqueued::Created { .. }]));
     }
 }
