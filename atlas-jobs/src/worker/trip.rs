@@ -24,6 +24,12 @@ pub(super) struct Outgoing {
     last_try: bool,
 }
 
+impl Outgoing {
+    pub(super) fn new(ack: Ack, ran: bool) -> Self {
+        Self { ack, ran, since: Instant::now(), last_try: false }
+    }
+}
+
 /// A leased job that waits for a slot.
 pub(super) struct Waiting {
     pub(super) record: JobRecord,
@@ -48,7 +54,7 @@ pub(super) struct Trip {
 
 impl Loop<'_> {
     pub(super) fn hand_in(&mut self, ack: Ack, ran: bool) {
-        self.acks.push_back(Outgoing { ack, ran, since: Instant::now(), last_try: false });
+        self.acks.push_back(Outgoing::new(ack, ran));
     }
 
     /// Gives back a lease whose job has not started; its attempt does not count.
