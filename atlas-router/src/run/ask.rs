@@ -7,7 +7,7 @@ use super::request::Request;
 use super::time::{Job, after};
 use crate::call::Limits;
 use crate::client::{Finish, Format, Message};
-use crate::structured::{Rejected, Repairs, Shape, Why};
+use crate::structured::{Rejected, Repairs, Shape, Structured, Why};
 use atlas_schema::Usd;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -89,7 +89,7 @@ impl Router {
                 Ok(_) => "repaired",
                 Err(_) => "rejected",
             });
-            let rejected = match read {
+            let rejected = match read.map(|read| cut_off(read, reply.finish)) {
                 Ok(read) if read.repairs.is_truncated && !options.accept_truncated => Rejected::truncated(),
                 Ok(read) => {
                     let outcome = Outcome { reply, model, decision, attempts: earlier };
@@ -108,6 +108,16 @@ impl Router {
             request.messages.push(Message::user(complaint(&rejected)));
         }
     }
+}
+
+/// With the cut told that the text does not show: of a reply that came to its limit, a document that had to be repaired or taken out of
+/// words may be a draft, and a number or a word may have gone on.
+fn cut_off(mut read: Structured, finish: Finish) -> Structured {
+    let is_whole = read.repairs.is_empty() && (read.value.is_object() || read.value.is_array());
+    if finish == Finish::Length && !is_whole {
+        read.repairs.cut();
+    }
+    read
 }
 
 /// What is left of the limits after those attempts.

@@ -13,10 +13,11 @@ const PATTERN_BYTES: usize = 1024 * 1024;
 /// At most so many mismatches are told, each with at most so many bytes of pointer and of rule.
 const MOST_MISMATCHES: usize = 20;
 const MOST_BYTES: usize = 200;
-/// The validator keeps every mismatch with its whole pointer, so that a long key above many values would fill the memory. Documents
-/// whose pointers, with something for each value, take more than this are told to be wrong as a whole.
-const MOST_POINTER_BYTES: usize = 64 * 1024 * 1024;
-const VALUE_BYTES: usize = 256;
+/// The validator keeps every mismatch with its whole pointer, and at each choice all mismatches of all branches, with copies of what
+/// they are of. Documents of more values, more bytes of text or more bytes of pointers are told to be wrong as a whole.
+const MOST_TOLD_VALUES: usize = 2000;
+const MOST_TOLD_TEXT: usize = 64 * 1024;
+const MOST_TOLD_POINTERS: usize = 4 * 1024 * 1024;
 /// Choices within choices are looked into so far.
 const MOST_CHOICES: usize = 8;
 
@@ -180,21 +181,25 @@ impl Shape {
             align::align(&mut one.value, self.schema.schema(), self.schema.nullable(), &mut one.repairs);
         }
         let count = found.len();
+        let is_truncated = found.iter().any(|one| one.repairs.is_truncated);
         let fits: Vec<bool> = found.iter().map(|one| self.validator.is_valid(&one.value)).collect();
         let Some(first) = fits.iter().position(|fits| *fits) else {
             // The largest is the likeliest to have been meant.
             let largest = found.iter().max_by_key(|one| one.place.len());
-            let is_truncated = found.iter().any(|one| one.repairs.is_truncated);
             let why = largest.map_or(Why::Unread(ReadError::Nothing), |one| self.unfit(&one.value));
             return Err(Rejected { why, is_truncated });
         };
         let differs = |(one, fits): (&scan::Document, &bool)| *fits && one.value != found[first].value;
         if found.iter().zip(&fits).any(differs) {
-            return Err(Rejected { why: Why::Unread(ReadError::Several), is_truncated: false });
+            return Err(Rejected { why: Why::Unread(ReadError::Several), is_truncated });
         }
         let mut chosen = found.swap_remove(first);
         if count > 1 {
             chosen.repairs.note(RepairKind::OneOfSeveral, &[]);
+        }
+        if is_truncated {
+            // What was cut off may have been the answer, and this a draft of it.
+            chosen.repairs.cut();
         }
         Ok(Structured { value: chosen.value, repairs: chosen.repairs })
     }
@@ -202,8 +207,8 @@ impl Shape {
     fn unfit(&self, value: &Value) -> Why {
         let mut mismatches = Vec::new();
         let mut has_more = false;
-        let mut left = MOST_POINTER_BYTES;
-        if !is_tellable(value, 0, &mut left) {
+        let mut left = Room { values: MOST_TOLD_VALUES, text: MOST_TOLD_TEXT, pointers: MOST_TOLD_POINTERS };
+        if !left.holds(value, 0) {
             let rule = "must be what the schema says: it is too large to tell where it is not".into();
             return Why::Unfit { mismatches: vec![Mismatch { pointer: String::new(), rule }], has_more: true };
         }
@@ -261,14 +266,32 @@ impl Shape {
     }
 }
 
-/// Whether all pointers into a value fit into what is left.
-fn is_tellable(value: &Value, length: usize, left: &mut usize) -> bool {
-    let Some(rest) = left.checked_sub(length.saturating_add(VALUE_BYTES)) else { return false };
-    *left = rest;
-    match value {
-        Value::Array(items) => items.iter().all(|item| is_tellable(item, length + 8, left)),
-        Value::Object(members) => members.iter().all(|(key, member)| is_tellable(member, length + key.len() + 1, left)),
-        _ => true,
+/// What there is room for in telling what is wrong with a document.
+struct Room {
+    values: usize,
+    text: usize,
+    pointers: usize,
+}
+
+impl Room {
+    /// Whether a value fits into what is left, at a pointer of that length.
+    fn holds(&mut self, value: &Value, length: usize) -> bool {
+        let text = if let Value::String(text) = value { text.len() } else { 0 };
+        self.takes(1, text, length)
+            && match value {
+                Value::Array(items) => items.iter().all(|item| self.holds(item, length + 8)),
+                Value::Object(members) => members.iter().all(|(key, member)| {
+                    self.takes(0, key.len(), 0) && self.holds(member, length.saturating_add(key.len() + 1))
+                }),
+                _ => true,
+            }
+    }
+
+    fn takes(&mut self, values: usize, text: usize, pointers: usize) -> bool {
+        let left = (self.values.checked_sub(values), self.text.checked_sub(text), self.pointers.checked_sub(pointers));
+        let (Some(values), Some(text), Some(pointers)) = left else { return false };
+        *self = Self { values, text, pointers };
+        true
     }
 }
 

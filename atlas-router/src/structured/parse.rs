@@ -27,7 +27,7 @@ pub(super) struct Read {
 /// A value that was not read.
 pub(super) struct Unread {
     pub(super) stop: Stop,
-    /// A member or an element was read before: so it was meant as JSON.
+    /// A key and its colon, or an element was read before: so it was meant as JSON.
     pub(super) has_content: bool,
 }
 
@@ -206,6 +206,8 @@ impl Parser<'_> {
                 Some(':') => self.at += 1,
                 Some(_) => return self.broken("must be a colon"),
             }
+            // What follows may be broken, and what is within it must not be taken for the whole.
+            self.has_content = true;
             self.path.push(Step::Key(key));
             if is_bare {
                 self.note(RepairKind::UnquotedKey);
@@ -223,7 +225,6 @@ impl Parser<'_> {
                 self.path.pop();
                 break;
             }
-            self.has_content = true;
             after_comma = self.separator(|next| !matches!(next, ']' | '}' | ':' | '{' | '['))?;
         }
         Ok(Some(Value::Object(all)))

@@ -91,6 +91,13 @@ impl Repairs {
         self.listed.iter().any(|repair| repair.kind == kind)
     }
 
+    /// Notes that the reply was cut off behind what was read.
+    pub(crate) fn cut(&mut self) {
+        if !self.is_truncated {
+            self.note(RepairKind::Truncated, &[]);
+        }
+    }
+
     pub(super) fn note(&mut self, kind: RepairKind, path: &[Step]) {
         self.is_truncated |= kind == RepairKind::Truncated;
         let used: usize = self.listed.iter().map(|repair| repair.pointer.len()).sum();

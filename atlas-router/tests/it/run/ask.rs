@@ -129,6 +129,18 @@ async fn a_reply_that_was_cut_off_is_no_answer_unless_the_caller_takes_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_be_a_draft_or_go_on_is_no_answer_of_a_reply_that_came_to_its_limit() {
+    let asks = async |text: &str, shape: &Shape| {
+        let rig = Rig::new([Turn::reply(Reply::new(text, None).with_finish(Finish::Length)), says(text)], []);
+        rig.router.ask(&request(), shape, AskOptions::default(), &CancellationToken::new()).await.unwrap().asks
+    };
+    assert_eq!(asks("{\"age\": 36}", &shape()).await, 1, "it is whole");
+    assert_eq!(asks("A draft: {\"age\": 36}. Now the", &shape()).await, 2);
+    let number = Shape::new(JsonSchema::loose("n", json!({"type": "integer"})).unwrap()).unwrap();
+    assert_eq!(asks("36", &number).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_is_paid_and_not_asked_again() {
     for finish in [Finish::Refused, Finish::Filtered] {
         let usage = TokenUsage { input: 8, output: 5, ..TokenUsage::default() };

@@ -97,6 +97,8 @@ fn what_could_mean_two_things_is_refused_with_its_place() {
         ("[1, 2}", 5),
         // Only a part of what was meant: it must not be taken for the whole.
         ("{\"name\": \"x\" \"address\": {\"city\": \"y\"}}", 13),
+        ("{\"v\": NaN, \"next\": {\"v\": 2, \"next\": null}}", 6),
+        ("Example: {\"n\": 1}. Answer: {n: N/A}", 31),
     ];
     for (text, at) in rows {
         match read(text).unwrap_err() {
