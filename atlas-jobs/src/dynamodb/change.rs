@@ -1,7 +1,8 @@
 //! The whole change of one job, as items of a transaction.
 
-use super::item::{Item, number, text};
+use super::item::{Item, Stored, number, text};
 use super::keys::{self, Key};
+use super::leases::Lease;
 use crate::store::Count;
 use atlas_schema::{JobRecord, JobStatus, QueueName};
 use aws_sdk_dynamodb::types::builders::{ConditionCheckBuilder, DeleteBuilder, PutBuilder, UpdateBuilder};
@@ -18,6 +19,10 @@ pub(super) struct Change {
     pub(super) counts: Vec<(Group, Delta)>,
     /// A limited queue, and by how much its number of running jobs changes.
     pub(super) slot: Option<(QueueName, i64)>,
+    /// The lease that begins: the request lists it.
+    pub(super) begins: Option<Lease>,
+    /// The lease that ends.
+    pub(super) ends: Option<Lease>,
     pub(super) bytes: usize,
 }
 
@@ -65,8 +70,10 @@ impl Change {
         self.items.extend(delete.ok().map(|delete| TransactWriteItem::builder().delete(delete).build()));
     }
 
-    /// Changes the item of a job as long as it is this version of it.
-    pub(super) fn update_job(&mut self, key: Key, version: u64, incarnation: &str, set: Item, remove: &[String]) {
+    /// Changes the item of a job as long as it is this version of it. One that was not read is to have a record of so
+    /// many bytes: what was damaged meanwhile is not written over.
+    pub(super) fn update_job(&mut self, before: &Stored, set: Item, remove: &[String], unread: Option<usize>) {
+        let key = keys::job(before.id());
         self.bytes += weight(&set) + key.0.len();
         let mut assignments = Vec::new();
         let mut update = Update::builder().key(keys::PK, text(key.0)).key(keys::SK, text(key.1));
@@ -78,11 +85,16 @@ impl Change {
         if !remove.is_empty() {
             expression = format!("{expression} REMOVE {}", remove.join(", "));
         }
+        let mut condition = "ver = :was and inc = :inc".to_owned();
+        if let Some(bytes) = unread {
+            condition.push_str(" and size(rec) = :bytes");
+            update = update.expression_attribute_values(":bytes", number(bytes));
+        }
         let update = update
             .update_expression(expression)
-            .condition_expression("ver = :was and inc = :inc")
-            .expression_attribute_values(":was", number(version))
-            .expression_attribute_values(":inc", text(incarnation));
+            .condition_expression(condition)
+            .expression_attribute_values(":was", number(before.record.version))
+            .expression_attribute_values(":inc", text(&before.incarnation));
         self.push_update(update);
     }
 

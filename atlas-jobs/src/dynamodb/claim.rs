@@ -37,6 +37,7 @@ impl DynamoJobs {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Vec<JobRecord>, StoreError> {
+        self.know_lists(worker, OPERATION).await?;
         let mut tried: HashSet<JobId> = HashSet::new();
         let mut claimed: Vec<JobRecord> = Vec::new();
         let mut left = wanted.limit.min(MAX_PAGE);
@@ -60,6 +61,7 @@ impl DynamoJobs {
                     Settled::Done(after) => {
                         left -= 1;
                         if after.record.status == JobStatus::Processing {
+                            self.leases().remember(&after);
                             taken.push(*after);
                         }
                     }

@@ -12,7 +12,7 @@ use super::read::string;
 use super::write::{Shared, Written};
 use crate::error::StoreError;
 use crate::kernel::unreadable;
-use atlas_schema::{ExternalId, IdempotencyKey, JobId, JobKind, JobStatus, QueueName, TenantId, Timestamp, WorkerId};
+use atlas_schema::{ExternalId, IdempotencyKey, JobId, JobKind, JobStatus, QueueName, TenantId, Timestamp};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -74,9 +74,6 @@ impl DynamoJobs {
             for (name, _) in own {
                 change.delete(name);
             }
-        }
-        if let Some(worker) = traces.find::<WorkerId>("worker") {
-            change.delete((keys::leases(&worker), id.to_string()));
         }
         if let Some(incarnation) = string(item, "inc") {
             let shard = keys::shard(id.as_bytes(), spread);

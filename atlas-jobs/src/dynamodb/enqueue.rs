@@ -4,9 +4,11 @@ use super::DynamoJobs;
 use super::body::PAYLOAD;
 use super::change::Change;
 use super::error::{BACKEND, contended, failed};
+use super::events::Latest;
 use super::item::{Item, Reader, Stored, keyed, number, text};
 use super::keys::{self, ListScope};
-use super::transition::{event_item, outbox_item};
+use super::leases::Lease;
+use super::transition::outbox_item;
 use super::write::{Shared, Written};
 use crate::error::{Kind, StoreError};
 use crate::kernel::unfit;
@@ -176,8 +178,11 @@ impl DynamoJobs {
         if let Some(lease) = &record.lease {
             self.note_worker(&lease.worker, record.created_at).await?;
         }
+        let mut events = Latest::default();
+        let moved = events.push(&event, &incarnation, OPERATION)?;
         let stored = Stored {
             record,
+            events,
             payload: payload.place,
             result: result.as_ref().map(|result| result.place.clone()),
             slot: false,
@@ -194,19 +199,16 @@ impl DynamoJobs {
             }
             change.put_new(item);
         }
-        for item in payload.item.into_iter().chain(result.and_then(|result| result.item)) {
+        for item in payload.item.into_iter().chain(result.and_then(|result| result.item)).chain(moved) {
             change.put(item);
         }
-        change.put(event_item(&event, &stored.incarnation, OPERATION)?);
         for entry in &outbox {
             change.put(outbox_item(entry, shards.spread, OPERATION)?);
         }
         for place in places(record, shards.spread) {
             change.put(list_item(place, record));
         }
-        if let Some(lease) = &record.lease {
-            change.put(keyed((keys::leases(&lease.worker), id.to_string())));
-        }
+        change.begins = Lease::of(&stored);
         change.count(None, Some(record));
         Ok((change, stored))
     }

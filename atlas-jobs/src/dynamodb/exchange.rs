@@ -5,20 +5,19 @@ use super::change::beat_stands;
 use super::error::{BACKEND, failed, is_refused};
 use super::item::{Stored, number, text};
 use super::keys;
-use super::read::Range;
+use super::lists::{DELETE_AT, Walk};
 use super::transition::{Settled, Task, Terms};
 use super::write::Shared;
 use crate::error::{Kind, StoreError};
-use crate::kernel::{MOST_PAGES, check_limit, unfit};
+use crate::kernel::{check_limit, unfit};
 use crate::state::{self, Applied, Command, Reject};
 use crate::store::{
     Ack, AckAction, AckOutcome, CommandOutcome, CommandRequest, Exchange, Exchanged, Held, HeldOutcome, JobCommand,
-    JobStore, MAX_PAGE,
+    JobStore,
 };
 use atlas_schema::{Actor, JobId, Progress, Timestamp, WorkerId};
 use futures_util::{StreamExt, TryStreamExt};
 use std::collections::{HashMap, HashSet};
-use std::str::FromStr;
 use std::time::Duration;
 
 const OPERATION: &str = "exchange";
@@ -45,6 +44,8 @@ impl DynamoJobs {
         if let Some(wanted) = claim.filter(|wanted| wanted.limit > 0) {
             exchanged.claimed = self.claim(&wanted, &worker, beat, lease, now).await?;
         }
+        // A worker with nothing new to do leaves none behind; a busy one has many deleted at once.
+        self.delete_spent(if exchanged.claimed.is_empty() { 1 } else { DELETE_AT }).await;
         Ok(exchanged)
     }
 
@@ -91,8 +92,9 @@ impl DynamoJobs {
             job: ack.job,
             decide: Box::new(move |before: &Stored| acknowledged(&before.record, &ack, worker, now, most)),
         };
+        let guesses = self.leases().recall(acks.iter().map(|ack| ack.job));
         let tasks: Vec<Task<'_, AckOutcome>> = acks.into_iter().map(task).collect();
-        let settled = self.settle(&tasks, HashMap::new(), &Terms::default(), OPERATION).await?;
+        let settled = self.settle(&tasks, guesses, &Terms::default(), OPERATION).await?;
         let outcome = |settled| match settled {
             Settled::Done(after) => {
                 Ok(AckOutcome::Applied { status: after.record.status, version: after.record.version })
@@ -107,6 +109,7 @@ impl DynamoJobs {
 
     async fn hold(&self, held: Vec<Held>) -> Result<Vec<HeldOutcome>, StoreError> {
         let found = self.load_readable(held.iter().map(|held| held.job), OPERATION).await?;
+        self.leases().saw(found.values().flatten());
         let mut notes: HashMap<JobId, (u64, Progress)> = HashMap::new();
         let mut outcomes = Vec::with_capacity(held.len());
         for held in held {
@@ -171,55 +174,24 @@ impl DynamoJobs {
         known: &HashSet<(JobId, u64)>,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
-        let release = |id: JobId| Task {
-            job: id,
-            decide: Box::new(move |before: &Stored| {
-                let record = &before.record;
-                let other = record.lease.as_ref().is_none_or(|lease| lease.worker != *worker);
-                // A job that is acknowledged in an older epoch is no less unheard of in this one.
-                if other || known.contains(&(record.id, record.epoch)) {
-                    return Err(());
-                }
-                let command = Command::Release { epoch: record.epoch, delay: Duration::ZERO };
-                state::apply(record, command, now, Actor::Worker { id: worker.clone() }).map_err(|_| ())
-            }),
+        let decide = |before: &Stored| {
+            let record = &before.record;
+            let holds = record.lease.as_ref().is_some_and(|lease| lease.worker == *worker);
+            // A job that is acknowledged in an older epoch is no less unheard of in this one.
+            if !holds || known.contains(&(record.id, record.epoch)) {
+                return None;
+            }
+            let command = Command::Release { epoch: record.epoch, delay: Duration::ZERO };
+            state::apply(record, command, now, Actor::Worker { id: worker.clone() }).ok()
         };
         let terms = Terms { shared: self.while_beat_stands(worker, Some(beat)), yield_to_others: false };
-        let most = known.len().saturating_add(MAX_PAGE);
-        let (mut back, mut after) = (0, None);
-        // Those that can't be read stay where they are, and others may stand behind them.
-        for _ in 0..MOST_PAGES {
-            let ids = self.leases_of(worker, after, most, OPERATION).await?;
-            let full = ids.len() == most;
-            after = ids.last().copied();
-            let tasks: Vec<Task<'_, ()>> = ids.into_iter().map(release).collect();
-            let settled = self.settle(&tasks, HashMap::new(), &terms, OPERATION).await?;
-            if settled.iter().any(|one| matches!(one, Settled::Stale)) {
-                return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
-            }
-            back += settled.iter().filter(|one| matches!(one, Settled::Done(_))).count();
-            if !full {
-                break;
-            }
+        let walk = Walk { worker, decide: &decide, terms, limit: usize::MAX, operation: OPERATION };
+        let through = self.go_through(&walk).await?;
+        if through.stale {
+            return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
         }
-        Ok(back)
-    }
-
-    /// The jobs that a worker holds, by id, those behind `after`.
-    pub(super) async fn leases_of(
-        &self,
-        worker: &WorkerId,
-        after: Option<JobId>,
-        limit: usize,
-        operation: &'static str,
-    ) -> Result<Vec<JobId>, StoreError> {
-        let mut range = Range::all(keys::leases(worker));
-        if let Some(after) = after {
-            range.from = keys::just_after(&after.to_string());
-        }
-        let items = self.query_all(range, limit, operation).await?;
-        let id = |item| super::read::string(item, keys::SK).and_then(|id| JobId::from_str(id).ok());
-        Ok(items.iter().filter_map(id).collect())
+        self.leases().read(&keys::leases(worker), through.left);
+        Ok(through.done)
     }
 
     pub(super) async fn order(

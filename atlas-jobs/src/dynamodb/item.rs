@@ -1,6 +1,7 @@
 //! Between items and records.
 
 use super::error::corrupt;
+use super::events::Latest;
 use super::keys::{self, Key};
 use crate::error::StoreError;
 use atlas_schema::{JobId, JobRecord, JobStatus, Timestamp};
@@ -117,6 +118,7 @@ pub(super) struct Stored {
     pub(super) incarnation: String,
     pub(super) payload: Place,
     pub(super) result: Option<Place>,
+    pub(super) events: Latest,
     /// It runs and counts against the limit of its queue.
     pub(super) slot: bool,
 }
@@ -131,6 +133,7 @@ impl Stored {
             incarnation: reader.text("inc")?.into(),
             payload: Place::read("payload", &reader)?.ok_or_else(|| reader.bad())?,
             result: Place::read("result", &reader)?,
+            events: Latest::read(item, &reader)?,
             slot: reader.flag("slot"),
         })
     }
@@ -155,6 +158,7 @@ impl Stored {
         if self.slot {
             item.insert("slot".into(), AttributeValue::Bool(true));
         }
+        self.events.write(&mut item);
         let mut index = |pk: &str, sk: &str, key: Key| {
             item.insert(pk.into(), text(key.0));
             item.insert(sk.into(), text(key.1));
@@ -181,14 +185,15 @@ impl Stored {
         Ok(item)
     }
 
-    /// What to set and what to remove, so that the item of `before` becomes this one's.
+    /// What to set and what to remove, so that the item of `before` becomes this one's; and the bytes of the old record.
     pub(super) fn change(
         &self,
         before: &Self,
         shards: Shards,
         operation: &'static str,
-    ) -> Result<(Item, Vec<String>), StoreError> {
+    ) -> Result<(Item, Vec<String>, usize), StoreError> {
         let mut old = before.state(shards, operation)?;
+        let bytes = old.get("rec").and_then(|record| record.as_s().ok()).map_or(0, String::len);
         let mut set = self.state(shards, operation)?;
         let mut remove: Vec<String> = old.keys().filter(|name| !set.contains_key(*name)).cloned().collect();
         // A heartbeat writes the progress without a new version, perhaps after `before` was read: it is left alone
@@ -199,7 +204,7 @@ impl Stored {
         }
         // An update may name no key of an index that stays what it is: it would cost a write of the index.
         set.retain(|name, value| old.remove(name).as_ref() != Some(value));
-        Ok((set, remove))
+        Ok((set, remove, bytes))
     }
 }
 

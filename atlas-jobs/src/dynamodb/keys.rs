@@ -179,10 +179,18 @@ pub(super) fn beats(shard: u16) -> String {
     format!("B#{shard}")
 }
 
-/// The leases of a worker; the sort key is the job.
+/// What a worker has claimed: lists, and by an earlier build an item per job, whose sort key is its id.
 pub(super) fn leases(worker: &WorkerId) -> String {
     format!("W#{worker}")
 }
+
+/// A list of what a request claimed. `mark` is random: no key is used again.
+pub(super) fn leases_list(worker: &WorkerId, mark: u128) -> Key {
+    (leases(worker), format!("{LIST}{mark:032x}"))
+}
+
+/// What the sort key of a list begins with, and no id does.
+pub(super) const LIST: &str = "L#";
 
 pub(super) fn queue(queue: &QueueName, shards: u16) -> Key {
     (queues(shard(queue.as_str().as_bytes(), shards)), queue.to_string())

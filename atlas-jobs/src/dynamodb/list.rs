@@ -4,7 +4,8 @@
 //! never changes and is there for as long as the job is: however the pages fall, it is met once.
 
 use super::DynamoJobs;
-use super::error::BACKEND;
+use super::error::{BACKEND, corrupt};
+use super::events;
 use super::item::{Item, Place, Reader, Stored};
 use super::keys::{self, ListScope};
 use super::read::{Range, string};
@@ -186,12 +187,25 @@ impl DynamoJobs {
         let Some(job) = self.load(id, operation).await?.filter(|job| job.record.version > after) else {
             return Ok(Page { items: Vec::new(), next: None });
         };
-        let place = |version| keys::event(id, &job.incarnation, version);
-        let (from, to) = (place(after.saturating_add(1)), place(job.record.version));
-        let found = self.query_all(Range::new(from.0, from.1, to.1), options.limit, operation).await?;
-        let events: Result<Vec<AuditEvent>, _> =
-            found.iter().map(|item| Reader::new(item, operation).json("event")).collect();
-        let items = events?;
+        // What the job's item has of its history is the end of it as it was read: the rest has items since then at the latest.
+        let moved = job.events.first().map_or(job.record.version, |first| first.saturating_sub(1));
+        let mut items = Vec::new();
+        if after < moved {
+            let place = |version| keys::event(id, &job.incarnation, version);
+            let (from, to) = (place(after.saturating_add(1)), place(moved));
+            for item in self.query_all(Range::new(from.0, from.1, to.1), options.limit, operation).await? {
+                items.push(events::from_item(&item, &job.record, operation)?);
+            }
+            let wanted = usize::try_from(moved - after).unwrap_or(usize::MAX).min(options.limit);
+            if items.len() < wanted {
+                // Either the job was deleted since its item was read, or events are lost.
+                let same = self.load(id, operation).await?.is_some_and(|now| now.incarnation == job.incarnation);
+                let lost = || corrupt(operation, "an event of a job is missing").in_one_row();
+                return if same { Err(lost()) } else { Ok(Page { items: Vec::new(), next: None }) };
+            }
+        }
+        let left = options.limit - items.len();
+        items.extend(job.events.after(after.max(moved), left, &job.record, operation)?);
         let more = items.last().filter(|last| items.len() == options.limit && last.version < job.record.version);
         let next = more.map(|last| Cursor::after_version(id, last.version));
         Ok(Page { items, next })

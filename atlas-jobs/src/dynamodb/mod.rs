@@ -4,12 +4,12 @@
 //!
 //! | Item | Key | Holds |
 //! |---|---|---|
-//! | job | `J#id` / `M` | the record with version and epoch, small payloads and results |
-//! | event | `J#id` / `E#incarnation#version` | one transition |
+//! | job | `J#id` / `M` | the record with version and epoch, small payloads and results, the latest events |
+//! | event | `J#id` / `E#incarnation#version` | a transition that has no more room in the job's item |
 //! | payload, result | `J#id` / `payload#…`, `result#…` | what is too large for the job's item |
 //! | names | `I#tenant#key`, `X#tenant#id` | the job that holds a key, for as long as the job is there |
 //! | lists | `L#n`, `T#tenant#n`, `C#parent#n` / time and id | where a job stands in a list |
-//! | leases | `W#worker` / id | what a worker holds |
+//! | leases | `W#worker` / `L#…` | the jobs that one request of a worker claimed, with their epochs |
 //! | beats | `B#n` / worker | a worker's last sign of life |
 //! | queues | `Q#n` / queue, `N#queue` | pause, limits, pace; the running jobs of a limited queue |
 //! | counts | `K#n` / queue, kind, tenant, lane | statistics |
@@ -22,15 +22,21 @@
 //!
 //! # What holds, and why
 //!
-//! - A transition is one transaction: the job on condition of its version, its event, its outbox, its lease, the
-//!   counters. Everything that must be right is read from the table itself, consistently. The indexes may lag: what
+//! - A transition is one transaction: the job on condition of its version, with its event; its outbox, the list of what
+//!   is claimed, the counters. Everything that must be right is read from the table itself, consistently. The indexes may lag: what
 //!   they give is a hint that the transaction's condition judges. A stale hint costs a refused write, never a double claim.
 //! - Lists are items of the table, not an index, so that a job is listed exactly once however far an index lags.
+//! - No job is leased without standing on a list of its worker, from which a sweep or a worker that lost a reply finds it. A
+//!   list is deleted only after everything on it was seen to be over, and may as well stay: see `leases.rs`.
+//! - An acknowledgement is decided about the job as its claim left it, unread: the condition on its version judges that.
 //! - A claim carries the condition that the worker's beat still stands, so that nothing of an older exchange lands
 //!   after a newer one has begun, however late the network delivers it.
 //! - Silence is watched on this process's steady clock: see [`SilenceWatch`].
 //! - The client's own retries may stay on: writes are conditional, transactions carry a request token, and the few
 //!   single writes know themselves again.
+//!
+//! The plain life of a job writes its item twice, and next to nothing beside it: a claim of many jobs and their completion are
+//! some eight requests in all.
 //!
 //! Statistics are sums of items that change while they are read: each count is one that was true during the call.
 
@@ -40,11 +46,14 @@ mod claim;
 mod discard;
 mod enqueue;
 mod error;
+mod events;
 mod exchange;
 mod item;
 mod keys;
 mod lanes;
+mod leases;
 mod list;
+mod lists;
 mod options;
 mod outbox;
 mod purge;
@@ -75,6 +84,7 @@ use aws_sdk_dynamodb::Client;
 use error::BACKEND;
 use item::Shards;
 use lanes::Lanes;
+use leases::Leases;
 use object_store::ObjectStore;
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -90,6 +100,7 @@ struct Inner {
     options: DynamoOptions,
     shards: Shards,
     lanes: Lanes,
+    leases: Leases,
     random: Random,
     watch: Mutex<SilenceWatch>,
     waker: Waker,
@@ -126,6 +137,7 @@ impl DynamoJobs {
             options,
             shards,
             lanes,
+            leases: Leases::default(),
             random,
             watch: Mutex::new(SilenceWatch::new()),
             waker: Waker::new(),
@@ -159,6 +171,10 @@ impl DynamoJobs {
 
     fn lanes(&self) -> &Lanes {
         &self.inner.lanes
+    }
+
+    fn leases(&self) -> &Leases {
+        &self.inner.leases
     }
 
     fn random(&self) -> &Random {

@@ -24,7 +24,7 @@ use std::str::FromStr;
 
 const OPERATION: &str = "purge";
 /// The most items of one request. Amazon `DynamoDB` API Reference, `BatchWriteItem`.
-const BATCH: usize = 25;
+pub(super) const BATCH: usize = 25;
 
 impl DynamoJobs {
     pub(super) async fn remove(&self, options: &PurgeOptions) -> Result<Purged, StoreError> {
@@ -125,28 +125,28 @@ impl DynamoJobs {
         let mut gone: Vec<keys::Key> = events.iter().filter_map(key).collect();
         gone.extend([super::body::PAYLOAD, super::body::RESULT].map(|part| keys::body(id, incarnation, part)));
         for batch in gone.chunks(BATCH) {
-            self.delete_batch(batch).await?;
+            self.delete_batch(batch, OPERATION).await?;
         }
         self.clear_artifacts(id, incarnation, OPERATION).await?;
         let delete = self.client().delete_item().table_name(self.table()).set_key(Some(keyed(place)));
         delete.send().await.map(|_| ()).map_err(|error| failed(OPERATION, &error))
     }
 
-    async fn delete_batch(&self, batch: &[keys::Key]) -> Result<(), StoreError> {
+    pub(super) async fn delete_batch(&self, batch: &[keys::Key], operation: &'static str) -> Result<(), StoreError> {
         let request = |key: &keys::Key| {
             let delete = DeleteRequest::builder().set_key(Some(keyed(key.clone()))).build();
             delete.map(|delete| WriteRequest::builder().delete_request(delete).build())
         };
         let requests: Result<Vec<_>, _> = batch.iter().map(request).collect();
-        let mut left = requests.map_err(|_| corrupt(OPERATION, "a request could not be built"))?;
+        let mut left = requests.map_err(|_| corrupt(operation, "a request could not be built"))?;
         while !left.is_empty() {
             let before = left.len();
             let sent = self.client().batch_write_item().request_items(self.table(), left).send().await;
-            let answer = sent.map_err(|error| failed(OPERATION, &error))?;
+            let answer = sent.map_err(|error| failed(operation, &error))?;
             let unprocessed: HashMap<String, Vec<WriteRequest>> = answer.unprocessed_items.unwrap_or_default();
             left = unprocessed.into_values().flatten().collect();
             if left.len() == before {
-                return Err(StoreError::new(Kind::Busy, BACKEND, OPERATION).with_source("deletions were throttled"));
+                return Err(StoreError::new(Kind::Busy, BACKEND, operation).with_source("deletions were throttled"));
             }
         }
         Ok(())

@@ -4,6 +4,7 @@ use super::DynamoJobs;
 use super::error::{BACKEND, failed, is_refused};
 use super::item::{Item, Stored, keyed, text};
 use super::keys;
+use super::lists::Walk;
 use super::read::{Range, read_beat, string};
 use super::transition::{Settled, Task, Terms};
 use crate::error::StoreError;
@@ -115,42 +116,25 @@ impl DynamoJobs {
 
     /// Ends the leases of a worker, unless it was heard of again.
     async fn expire(&self, worker: &Worker, dead: bool, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let task = |id: JobId| Task {
-            job: id,
-            decide: Box::new(move |before: &Stored| {
-                let record = &before.record;
-                if record.lease.as_ref().is_none_or(|lease| lease.worker != worker.id) {
-                    return Err(());
-                }
-                let command = Command::ExpireLease { epoch: record.epoch };
-                state::apply(record, command, now, Actor::Sweeper {}).map_err(|_| ())
-            }),
+        let decide = |before: &Stored| {
+            let record = &before.record;
+            let holds = record.lease.as_ref().is_some_and(|lease| lease.worker == worker.id);
+            let command = Command::ExpireLease { epoch: record.epoch };
+            holds.then(|| state::apply(record, command, now, Actor::Sweeper {}).ok()).flatten()
         };
         let mut terms = Terms { yield_to_others: true, ..Terms::default() };
         if !dead {
             terms.shared = self.while_beat_stands(&worker.id, worker.beat.map(|beat| beat.count));
         }
-        let (mut expired, mut after) = (0, None);
-        for _ in 0..MOST_PAGES {
-            let ids = self.leases_of(&worker.id, after, limit - expired, OPERATION).await?;
-            let full = ids.len() == limit - expired;
-            after = ids.last().copied();
-            let tasks: Vec<Task<'_, ()>> = ids.into_iter().map(task).collect();
-            let settled = self.settle(&tasks, HashMap::new(), &terms, OPERATION).await?;
-            expired += settled.iter().filter(|one| matches!(one, Settled::Done(_))).count();
-            if !full || expired == limit || settled.iter().any(|one| matches!(one, Settled::Stale)) {
-                break;
-            }
-        }
-        Ok(expired)
+        let walk = Walk { worker: &worker.id, decide: &decide, terms, limit, operation: OPERATION };
+        Ok(self.go_through(&walk).await?.done)
     }
 
     /// Forgets a silent worker that was last seen long ago and holds nothing.
     async fn forget(&self, worker: &Worker, now: Timestamp) -> Result<(), StoreError> {
         let long_ago = now.saturating_sub(FORGET_AFTER);
         let seen = super::item::Reader::new(&worker.item, OPERATION).maybe_time("seen")?;
-        if seen.is_none_or(|seen| seen >= long_ago) || !self.leases_of(&worker.id, None, 1, OPERATION).await?.is_empty()
-        {
+        if seen.is_none_or(|seen| seen >= long_ago) || !self.has_no_lists(&worker.id, OPERATION).await? {
             return Ok(());
         }
         let mark = string(&worker.item, "mark").unwrap_or_default();

@@ -6,11 +6,12 @@ use super::change::Change;
 use super::error::{contended, corrupt};
 use super::item::{Item, Stored, keyed, number, text};
 use super::keys;
+use super::leases::Lease;
 use super::write::{Shared, Written};
 use crate::error::StoreError;
 use crate::kernel::readable;
 use crate::state::{Applied, OutboxEntry};
-use atlas_schema::{AuditEvent, JobId, JobStatus, QueueName};
+use atlas_schema::{JobId, JobStatus, QueueName};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -53,7 +54,7 @@ pub(super) struct Terms {
 
 impl DynamoJobs {
     /// Carries out tasks, those about one job in their order. One answer per task, in order. `known` holds jobs as they
-    /// were read a moment ago.
+    /// may still be: enough for a write, whose condition judges it, and not for an answer.
     pub(super) async fn settle<T: Send>(
         &self,
         tasks: &[Task<'_, T>],
@@ -62,6 +63,7 @@ impl DynamoJobs {
         operation: &'static str,
     ) -> Result<Vec<Settled<T>>, StoreError> {
         let mut settled: Vec<Option<Settled<T>>> = tasks.iter().map(|_| None).collect();
+        let mut guesses: HashSet<JobId> = known.keys().copied().collect();
         let mut unreadable = HashSet::new();
         let mut results: HashMap<usize, Placed> = HashMap::new();
         let mut setbacks = 0;
@@ -75,7 +77,9 @@ impl DynamoJobs {
             }
             let unknown: Vec<JobId> = jobs.into_iter().filter(|job| !known.contains_key(job)).collect();
             if !unknown.is_empty() {
-                for (id, stored) in self.load_readable(unknown, operation).await? {
+                let found = self.load_readable(unknown, operation).await?;
+                self.leases().saw(found.values().flatten());
+                for (id, stored) in found {
                     match stored {
                         Some(stored) => known.extend([(id, stored)]),
                         None => unreadable.extend([id]),
@@ -91,11 +95,15 @@ impl DynamoJobs {
                     continue;
                 };
                 match (tasks[at].decide)(before) {
+                    Err(_) if guesses.remove(&tasks[at].job) => {
+                        known.remove(&tasks[at].job);
+                    }
                     Err(answer) => settled[at] = Some(Settled::Answer(answer)),
                     Ok(applied) => {
                         let limits = &terms.shared.limits;
+                        let guessed = guesses.contains(&tasks[at].job);
                         let (change, after) =
-                            self.transition(before, applied, limits, results.entry(at), operation).await?;
+                            self.transition(before, guessed, applied, limits, results.entry(at), operation).await?;
                         changes.push(change);
                         written.push((at, after));
                     }
@@ -105,6 +113,7 @@ impl DynamoJobs {
             let mut lost = false;
             for ((at, after), outcome) in written.into_iter().zip(outcomes) {
                 let job = tasks[at].job;
+                guesses.remove(&job);
                 match outcome {
                     Written::Done => {
                         known.insert(job, after.clone());
@@ -123,6 +132,7 @@ impl DynamoJobs {
                         // What stands there now comes with the refusal; without it, the job is read again.
                         if let Some((0, Some(item))) = items.into_iter().next() {
                             let stored = readable(Stored::read(&item, operation).map(Some), &job)?;
+                            self.leases().saw(stored.iter());
                             known.extend(stored.map(|stored| (job, stored)));
                         }
                     }
@@ -148,10 +158,11 @@ impl DynamoJobs {
         settled.into_iter().map(|one| one.ok_or_else(missing)).collect()
     }
 
-    /// The whole change of one transition, and the job after.
+    /// The whole change of one transition, and the job after. `guessed` is a job that was not read for it.
     async fn transition(
         &self,
         before: &Stored,
+        guessed: bool,
         applied: Applied<()>,
         limits: &BTreeMap<QueueName, u32>,
         result: Entry<'_, usize, Placed>,
@@ -177,25 +188,18 @@ impl DynamoJobs {
         after.slot = runs && (before.slot || limits.contains_key(&after.record.queue));
 
         let mut change = Change::default();
-        let (set, remove) = after.change(before, self.shards(), operation)?;
-        change.update_job(keys::job(after.id()), before.record.version, &before.incarnation, set, &remove);
-        change.put(event_item(&event, &after.incarnation, operation)?);
-        if let Some(item) = beside {
+        let moved = after.events.push(&event, &after.incarnation, operation)?;
+        let (set, remove, bytes) = after.change(before, self.shards(), operation)?;
+        change.update_job(before, set, &remove, guessed.then_some(bytes));
+        for item in moved.into_iter().chain(beside) {
             change.put(item);
         }
         for entry in &outbox {
             change.put(outbox_item(entry, self.shards().spread, operation)?);
         }
-        let lease = |stored: &Stored| stored.record.lease.as_ref().map(|lease| lease.worker.clone());
-        let (was, is) = (lease(before), lease(&after));
+        let (was, is) = (Lease::of(before), Lease::of(&after));
         if was != is {
-            let id = after.id().to_string();
-            if let Some(worker) = was {
-                change.delete((keys::leases(&worker), id.clone()));
-            }
-            if let Some(worker) = is {
-                change.put(keyed((keys::leases(&worker), id)));
-            }
+            (change.ends, change.begins) = (was, is);
         }
         change.count(Some(&before.record), Some(&after.record));
         if before.slot != after.slot {
@@ -203,13 +207,6 @@ impl DynamoJobs {
         }
         Ok((change, after))
     }
-}
-
-pub(super) fn event_item(event: &AuditEvent, incarnation: &str, operation: &'static str) -> Result<Item, StoreError> {
-    let json = serde_json::to_string(event).map_err(|_| corrupt(operation, "the event is no JSON"))?;
-    let mut item = keyed(keys::event(event.job, incarnation, event.version));
-    item.insert("event".into(), text(json));
-    Ok(item)
 }
 
 pub(super) fn outbox_item(entry: &OutboxEntry, spread: u16, operation: &'static str) -> Result<Item, StoreError> {

@@ -1,19 +1,21 @@
 //! Transactions: whole changes of single jobs, many of them in one request.
 //!
-//! A [`Change`] is written whole or not at all. Several changes share a request, and with it the update of a counter
-//! and the check of a worker's beat. DynamoDB refuses such a request as a whole and says which item was at fault: the
+//! A [`Change`] is written whole or not at all. Several changes share a request, and with it the update of a counter,
+//! the list of what is claimed and the check of a worker's beat. DynamoDB refuses such a request as a whole and says which item was at fault: the
 //! changes at fault are reported, the others are sent again without them.
 
 use super::DynamoJobs;
 use super::change::{Change, Delta, Group};
 use super::error::{cancelled, contended, corrupt, failed};
 use super::item::{Item, number, text};
-use super::keys;
+use super::keys::{self, Key};
+use super::leases::Lease;
+use super::lists::list_item;
 use crate::error::StoreError;
-use atlas_schema::QueueName;
+use atlas_schema::{QueueName, WorkerId};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::builders::ConditionCheckBuilder;
-use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem, Update};
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,8 +24,6 @@ use std::time::Duration;
 /// "Amazon DynamoDB Transactions: How it works".
 const MAX_ITEMS: usize = 100;
 const MAX_BYTES: usize = 3 * 1024 * 1024;
-/// The most changes of one request: one conflict sends the others again.
-const MAX_CHANGES: usize = 40;
 /// How often a request is sent again because of what it shares with others, before the caller is told to come again.
 const MAX_TRIES: u32 = 8;
 
@@ -90,9 +90,15 @@ impl DynamoJobs {
         let mut tries = 0;
         let mut lane = self.lanes().take();
         while !left.is_empty() {
-            let (items, owners) = self.request(&left, shared, lane.number(), operation)?;
+            let Request { items, owners, lists } = self.request(&left, shared, lane.number(), operation)?;
             let sent = self.client().transact_write_items().set_transact_items(Some(items)).send().await;
             let Err(error) = sent else {
+                for (list, leases) in lists {
+                    self.leases().opened(list, leases);
+                }
+                for over in left.iter().filter_map(|(_, change)| change.ends.as_ref()) {
+                    self.leases().ended(over);
+                }
                 written.extend(left.into_iter().map(|(at, _)| (at, Written::Done)));
                 break;
             };
@@ -125,18 +131,18 @@ impl DynamoJobs {
         tokio::time::sleep(Duration::from_micros(self.random().u64() % most)).await;
     }
 
-    /// The items of a request, and whose each one is.
     fn request(
         &self,
         changes: &[(usize, Change)],
         shared: &Shared,
         lane: u16,
         operation: &'static str,
-    ) -> Result<(Vec<TransactWriteItem>, Vec<Owner>), StoreError> {
+    ) -> Result<Request, StoreError> {
         let mut items = Vec::new();
         let mut owners = Vec::new();
         let mut counts: BTreeMap<&str, Delta> = BTreeMap::new();
         let mut slots: BTreeMap<&QueueName, i64> = BTreeMap::new();
+        let mut begun: BTreeMap<&WorkerId, Vec<Lease>> = BTreeMap::new();
         for (at, (_, change)) in changes.iter().enumerate() {
             for (number, item) in change.items.iter().enumerate() {
                 items.push(item.clone());
@@ -147,6 +153,9 @@ impl DynamoJobs {
             }
             if let Some((queue, by)) = &change.slot {
                 *slots.entry(queue).or_default() += by;
+            }
+            if let Some(lease) = &change.begins {
+                begun.entry(&lease.worker).or_default().push(lease.clone());
             }
         }
         let broken = |_| corrupt(operation, "a request could not be built");
@@ -172,6 +181,15 @@ impl DynamoJobs {
             items.push(TransactWriteItem::builder().update(update.table_name("").build().map_err(broken)?).build());
             owners.push(Owner::Slot(queue.clone()));
         }
+        let mut lists = Vec::new();
+        for (worker, leases) in begun {
+            let mark = (u128::from(self.random().u64()) << 64) | u128::from(self.random().u64());
+            let key = keys::leases_list(worker, mark);
+            let put = Put::builder().set_item(Some(list_item(&key, &leases))).table_name("").build().map_err(broken)?;
+            items.push(TransactWriteItem::builder().put(put).build());
+            owners.push(Owner::List);
+            lists.push((key, leases));
+        }
         if let Some(check) = shared.check.clone() {
             let check = check.table_name("").build().map_err(broken)?;
             items.push(TransactWriteItem::builder().condition_check(check).build());
@@ -180,7 +198,7 @@ impl DynamoJobs {
         for item in &mut items {
             name_table(item, self.table());
         }
-        Ok((items, owners))
+        Ok(Request { items, owners, lists })
     }
 }
 
@@ -199,11 +217,19 @@ fn name_table(item: &mut TransactWriteItem, table: &str) {
     }
 }
 
+/// A request: its items, whose each one is, and the lists of leases that it writes.
+struct Request {
+    items: Vec<TransactWriteItem>,
+    owners: Vec<Owner>,
+    lists: Vec<(Key, Vec<Lease>)>,
+}
+
 /// Whose item it is.
 enum Owner {
     /// The change at this place, and its item of this number.
     Change(usize, usize),
     Count,
+    List,
     Slot(QueueName),
     Check,
 }
@@ -256,6 +282,21 @@ fn set_aside(
     left
 }
 
+/// How many of a change's shared items a request has already.
+fn shared_items(change: &Change, request: &[(usize, Change)]) -> usize {
+    fn queue(change: &Change) -> Option<&QueueName> {
+        change.slot.as_ref().map(|(queue, _)| queue)
+    }
+    fn worker(change: &Change) -> Option<&WorkerId> {
+        change.begins.as_ref().map(|lease| &lease.worker)
+    }
+    let any = |is: &dyn Fn(&Change) -> bool| request.iter().any(|(_, other)| is(other));
+    let counted = |group: &Group| any(&|other| other.counts.iter().any(|(known, _)| known == group));
+    change.counts.iter().filter(|(group, _)| counted(group)).count()
+        + usize::from(queue(change).is_some() && any(&|other| queue(other) == queue(change)))
+        + usize::from(worker(change).is_some() && any(&|other| worker(other) == worker(change)))
+}
+
 /// Cuts changes into requests, each with its place in the call.
 fn split(changes: Vec<Change>) -> Vec<Vec<(usize, Change)>> {
     let mut requests = Vec::new();
@@ -263,16 +304,20 @@ fn split(changes: Vec<Change>) -> Vec<Vec<(usize, Change)>> {
     // One item is left for the check.
     let (mut items, mut bytes) = (1, 0);
     for (at, change) in changes.into_iter().enumerate() {
-        let own = change.len() + change.counts.len() + usize::from(change.slot.is_some());
-        let full = items + own > MAX_ITEMS || bytes + change.bytes > MAX_BYTES || request.len() == MAX_CHANGES;
+        let own = change.len()
+            + change.counts.len()
+            + usize::from(change.slot.is_some())
+            + usize::from(change.begins.is_some());
+        // What is counted or listed together with an earlier change of the request needs no item of its own.
+        let shared = shared_items(&change, &request);
+        let full = items + own - shared > MAX_ITEMS || bytes + change.bytes > MAX_BYTES;
         if full && !request.is_empty() {
             requests.push(std::mem::take(&mut request));
-            (items, bytes) = (1, 0);
+            (items, bytes) = (1 + own, change.bytes);
+        } else {
+            items += own - shared;
+            bytes += change.bytes;
         }
-        // A counter that is counted twice here leaves room there.
-        let known = |group: &Group| request.iter().any(|(_, other)| other.counts.iter().any(|(g, _)| g == group));
-        items += own - change.counts.iter().filter(|(group, _)| known(group)).count();
-        bytes += change.bytes;
         request.push((at, change));
     }
     if !request.is_empty() {

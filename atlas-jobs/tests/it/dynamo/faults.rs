@@ -54,6 +54,7 @@ struct State {
 #[derive(Default)]
 struct Seen {
     requests: Vec<(String, bool)>,
+    written: usize,
     hit: usize,
     answers: HashMap<String, Vec<u8>>,
 }
@@ -66,6 +67,11 @@ impl Faulty {
     /// Which requests were made: the operation, and whether it was one of an index.
     pub(crate) fn requests(&self) -> Vec<(String, bool)> {
         self.state.seen.lock().unwrap().requests.clone()
+    }
+
+    /// How many items they were to write.
+    pub(crate) fn written(&self) -> usize {
+        self.state.seen.lock().unwrap().written
     }
 
     /// How many of them met a fault.
@@ -108,6 +114,7 @@ impl HttpConnector for Connector {
             let number = {
                 let mut seen = state.seen.lock().unwrap();
                 seen.requests.push((operation.clone(), body.get("IndexName").is_some()));
+                seen.written += written(&operation, &body);
                 seen.requests.len() - 1
             };
             let fault = applicable((state.plan)(number, &operation), &operation, &body);
@@ -142,6 +149,26 @@ impl HttpConnector for Connector {
             let shown = before.filter(|_| fault == Fault::Stale).unwrap_or(fresh);
             Ok(HttpResponse::new(StatusCode::try_from(200).unwrap(), SdkBody::from(shown)))
         })
+    }
+}
+
+/// How many items a request writes.
+fn written(operation: &str, body: &Value) -> usize {
+    match operation {
+        "PutItem" | "UpdateItem" | "DeleteItem" => 1,
+        "BatchWriteItem" => body["RequestItems"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, all)| Some(all.as_array()?.len()))
+            .sum(),
+        "TransactWriteItems" => body["TransactItems"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|item| item.get("ConditionCheck").is_none())
+            .count(),
+        _ => 0,
     }
 }
 

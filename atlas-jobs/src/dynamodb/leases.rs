@@ -1,0 +1,243 @@
+//! What this process knows of leases and of the lists that name them.
+//!
+//! A claim request writes one list of the jobs that it takes, in the transaction that takes them: no job is leased
+//! without standing on a list of its worker. A list never changes, and its key is used once. It is deleted some time after
+//! everything on it is over, which stays so: an epoch that has ended never comes back. A list that outlives its jobs
+//! leads to nothing but a read.
+//!
+//! This process remembers the lists that it wrote or read, and what is over on them. What it does not know, since it began
+//! later or others ended the jobs, is found by reading a worker's lists: see [`super::lists`].
+
+use super::item::Stored;
+use super::keys::Key;
+use atlas_schema::{JobId, JobStatus, WorkerId};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+/// So many lists of a worker may be open beyond twice those that were when its lists were last read, before they are read again.
+const SLACK: usize = 64;
+/// The most lists that wait to be deleted. Others are found again by reading a worker's lists.
+const MAX_SPENT: usize = 4096;
+/// The most workers that this process remembers having read the lists of.
+const MAX_WORKERS: usize = 1024;
+
+/// One epoch of one job, held by a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lease {
+    pub(super) worker: WorkerId,
+    pub(super) job: JobId,
+    pub(super) incarnation: String,
+    pub(super) epoch: u64,
+}
+
+impl Lease {
+    pub(super) fn of(job: &Stored) -> Option<Self> {
+        job.record.lease.as_ref().map(|lease| Self {
+            worker: lease.worker.clone(),
+            job: job.id(),
+            incarnation: job.incarnation.clone(),
+            epoch: job.record.epoch,
+        })
+    }
+
+    /// Whether it has ended, as a job shows that was read after the list. A job that was read at the same time as the claim
+    /// was written may not show the claim yet: a lower epoch says nothing.
+    pub(super) fn is_over(&self, job: &Stored) -> bool {
+        job.incarnation != self.incarnation || self.has_ended(job)
+    }
+
+    fn has_ended(&self, job: &Stored) -> bool {
+        let (record, own) = (&job.record, job.incarnation == self.incarnation);
+        let same = record.epoch == self.epoch && record.status != JobStatus::Processing;
+        own && (record.epoch > self.epoch || same)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Leases(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    held: HashMap<JobId, Vec<Holding>>,
+    open: HashMap<Key, usize>,
+    spent: BTreeSet<Key>,
+    workers: HashMap<String, Seen>,
+}
+
+/// A lease on an open list.
+#[derive(Debug)]
+struct Holding {
+    lease: Lease,
+    list: Key,
+    /// The job as the claim left it.
+    job: Option<Box<Stored>>,
+}
+
+/// A worker, by the partition of its lists.
+#[derive(Debug, Default)]
+struct Seen {
+    open: usize,
+    /// With so many open lists they are read again.
+    read_at: usize,
+}
+
+impl Leases {
+    fn with<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A list was written. Those of a worker that this process does not serve are not its concern.
+    pub(super) fn opened(&self, list: Key, leases: Vec<Lease>) {
+        self.with(|known| {
+            if known.workers.contains_key(&list.0) {
+                known.open(list, leases);
+            }
+        });
+    }
+
+    /// What jobs look like now, or did some time ago.
+    pub(super) fn saw<'a>(&self, jobs: impl Iterator<Item = &'a Stored>) {
+        self.with(|known| jobs.for_each(|job| known.close(job.id(), |lease| lease.has_ended(job))));
+    }
+
+    /// A lease has ended.
+    pub(super) fn ended(&self, over: &Lease) {
+        self.with(|known| known.close(over.job, |lease| lease == over));
+    }
+
+    /// Keeps a job as its claim left it, for [`recall`](Self::recall).
+    pub(super) fn remember(&self, job: &Stored) {
+        self.with(|known| {
+            let of_job = known.held.get_mut(&job.id()).into_iter().flatten();
+            for holding in of_job.filter(|holding| Lease::of(job).as_ref() == Some(&holding.lease)) {
+                holding.job = Some(Box::new(job.clone()));
+            }
+        });
+    }
+
+    /// Some jobs as their claims left them, each at most once: a guess that a condition must judge.
+    pub(super) fn recall(&self, jobs: impl Iterator<Item = JobId>) -> HashMap<JobId, Stored> {
+        self.with(|known| {
+            let recalled = jobs.filter_map(|id| {
+                let newest = known.held.get_mut(&id)?.iter_mut().max_by_key(|holding| holding.lease.epoch)?;
+                Some((id, *newest.job.take()?))
+            });
+            recalled.collect()
+        })
+    }
+
+    /// Whether a worker's lists are to be read: nothing is known of it here, or more of them are open than it seems to need.
+    pub(super) fn must_read(&self, partition: &str) -> bool {
+        self.with(|known| known.workers.get(partition).is_none_or(|seen| seen.open >= seen.read_at))
+    }
+
+    /// A worker's lists have been read, all of them: what may still be held by each.
+    pub(super) fn read(&self, partition: &str, lists: Vec<(Key, Vec<Lease>)>) {
+        self.with(|known| {
+            if known.workers.len() >= MAX_WORKERS && !known.workers.contains_key(partition) {
+                // Whatever is forgotten is read again.
+                let spent = std::mem::take(&mut known.spent);
+                *known = Known { spent, ..Known::default() };
+            }
+            known.workers.entry(partition.to_owned()).or_default();
+            for (list, leases) in lists {
+                known.open(list, leases);
+            }
+            if let Some(seen) = known.workers.get_mut(partition) {
+                seen.read_at = seen.open * 2 + SLACK;
+            }
+        });
+    }
+
+    /// Everything on these lists is over.
+    pub(super) fn spent(&self, lists: Vec<Key>) {
+        self.with(|known| {
+            for list in lists {
+                if known.open.contains_key(&list) {
+                    known.held.retain(|_, of_job| {
+                        of_job.retain(|holding| holding.list != list);
+                        !of_job.is_empty()
+                    });
+                    known.shut(&list);
+                }
+                known.spend(list);
+            }
+        });
+    }
+
+    /// At least `least` lists that may be deleted; none if there are not so many.
+    pub(super) fn take_spent(&self, least: usize) -> Spent<'_> {
+        let lists = self.with(|known| {
+            let enough = known.spent.len() >= least;
+            if enough { std::mem::take(&mut known.spent).into_iter().collect() } else { Vec::new() }
+        });
+        Spent { leases: self, lists }
+    }
+}
+
+/// Lists that are being deleted. Those that are left when it is dropped are deleted another time.
+#[derive(Debug)]
+pub(super) struct Spent<'a> {
+    leases: &'a Leases,
+    pub(super) lists: Vec<Key>,
+}
+
+impl Drop for Spent<'_> {
+    fn drop(&mut self) {
+        let left = std::mem::take(&mut self.lists);
+        self.leases.with(|known| left.into_iter().for_each(|list| known.spend(list)));
+    }
+}
+
+impl Known {
+    fn open(&mut self, list: Key, leases: Vec<Lease>) {
+        if leases.is_empty() || self.open.contains_key(&list) {
+            return;
+        }
+        self.open.insert(list.clone(), leases.len());
+        if let Some(seen) = self.workers.get_mut(&list.0) {
+            seen.open += 1;
+        }
+        for lease in leases {
+            let holding = Holding { list: list.clone(), job: None, lease };
+            self.held.entry(holding.lease.job).or_default().push(holding);
+        }
+    }
+
+    /// Ends the leases of a job that `over` names.
+    fn close(&mut self, job: JobId, over: impl Fn(&Lease) -> bool) {
+        let Some(of_job) = self.held.get_mut(&job) else { return };
+        let mut lists = Vec::new();
+        of_job.retain(|holding| {
+            let ends = over(&holding.lease);
+            if ends {
+                lists.push(holding.list.clone());
+            }
+            !ends
+        });
+        if of_job.is_empty() {
+            self.held.remove(&job);
+        }
+        for list in lists {
+            let Some(left) = self.open.get_mut(&list) else { continue };
+            *left -= 1;
+            if *left == 0 {
+                self.shut(&list);
+                self.spend(list);
+            }
+        }
+    }
+
+    fn shut(&mut self, list: &Key) {
+        self.open.remove(list);
+        if let Some(seen) = self.workers.get_mut(&list.0) {
+            seen.open = seen.open.saturating_sub(1);
+        }
+    }
+
+    fn spend(&mut self, list: Key) {
+        if self.spent.len() < MAX_SPENT {
+            self.spent.insert(list);
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! What stands where in the table: events that move out of a job's item, and lists of what workers claimed.
+
+use super::audit::audit;
+use super::caller::{LEASE, kind, noon, queue};
+use super::faults::{Fault, Faulty};
+use super::{client, client_over, unused_table};
+use atlas_jobs::dynamodb::{DynamoOptions, create_table};
+use atlas_jobs::state::Retry;
+use atlas_jobs::store::{
+    Ack, AckAction, AckOutcome, Claim, CommandRequest, Exchange, Exchanged, HistoryOptions, JobCommand, Purge,
+    PurgeOptions, SweepOptions,
+};
+use atlas_jobs::{DynamoJobs, JobSpec, JobStore, JobStoreExt, Kind, NewJob, Random};
+use atlas_schema::{Actor, ErrorCategory, JobError, JobId, JobRecord, JobStatus, Stage, WorkerId};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+/// A table with a store over a connection that breaks as planned, and one that does not.
+struct Table {
+    client: Client,
+    name: String,
+    faulty: Faulty,
+    store: DynamoJobs,
+    beat: u64,
+}
+
+impl Table {
+    async fn new() -> Self {
+        Self::with(|_, _| Fault::None).await
+    }
+
+    async fn with(plan: impl Fn(usize, &str) -> Fault + Send + Sync + 'static) -> Self {
+        let (url, name) = (testkit::dynamo::shared(), unused_table());
+        let client = client(&url);
+        create_table(&client, &name).await.unwrap();
+        let faulty = Faulty::new(aws_smithy_http_client::Builder::new().build_http(), plan);
+        let options = DynamoOptions::new(&name, Stage::Dev);
+        let store = DynamoJobs::open(client_over(&url, faulty.clone()), options).await.unwrap();
+        Self { client, name, faulty, store, beat: 0 }
+    }
+
+    /// Another process.
+    async fn another(&self) -> DynamoJobs {
+        DynamoJobs::open(self.client.clone(), DynamoOptions::new(&self.name, Stage::Dev)).await.unwrap()
+    }
+
+    async fn enqueue(&self, count: usize) -> Vec<JobId> {
+        let random = Random::seeded(1);
+        let spec = || JobSpec::new(kind(), &"x").unwrap().with_max_attempts(1000);
+        let job = |_| NewJob::new(spec(), Stage::Dev, random.job_id(noon().wall), random.correlation_id());
+        let jobs: Vec<NewJob> = (0..count).map(job).collect();
+        let ids = jobs.iter().map(NewJob::id).collect();
+        self.store.enqueue(jobs, noon()).await.unwrap();
+        ids
+    }
+
+    fn exchange(&mut self, limit: usize, acks: Vec<Ack>) -> Exchange {
+        self.beat += 1;
+        let exchange = Exchange::new(worker(), self.beat, LEASE, noon()).with_acks(acks);
+        exchange.with_claim(Claim { queues: vec![queue()], kinds: vec![kind()], limit })
+    }
+
+    async fn trade(&mut self, limit: usize, acks: Vec<Ack>) -> Exchanged {
+        let exchange = self.exchange(limit, acks);
+        self.store.exchange(exchange).await.unwrap()
+    }
+
+    /// The items of a partition.
+    async fn items(&self, partition: &str) -> Vec<HashMap<String, AttributeValue>> {
+        let query = self.client.query().table_name(&self.name).consistent_read(true);
+        let query = query.key_condition_expression("pk = :pk");
+        let query = query.expression_attribute_values(":pk", AttributeValue::S(partition.into()));
+        query.send().await.unwrap().items.unwrap()
+    }
+
+    async fn lists(&self) -> usize {
+        self.items("W#one").await.len()
+    }
+
+    /// The item of a job.
+    async fn item(&self, id: JobId) -> HashMap<String, AttributeValue> {
+        let items = self.items(&format!("J#{id}")).await;
+        items.into_iter().find(|item| item["sk"] == AttributeValue::S("M".into())).unwrap()
+    }
+}
+
+fn worker() -> WorkerId {
+    WorkerId::new("one").unwrap()
+}
+
+fn done(job: &JobRecord) -> Ack {
+    Ack { job: job.id, epoch: job.epoch, action: AckAction::Complete { result: 1.into() } }
+}
+
+fn back(job: &JobRecord) -> Ack {
+    Ack { job: job.id, epoch: job.epoch, action: AckAction::Release { delay: Duration::ZERO } }
+}
+
+testkit::with_dynamodb! {
+    #[tokio::test]
+    async fn a_claim_and_its_completion_write_each_job_twice_and_little_else() {
+        let mut table = Table::new().await;
+        table.enqueue(90).await;
+        let (requests, written) = (table.faulty.requests().len(), table.faulty.written());
+        let acks: Vec<Ack> = table.trade(90, Vec::new()).await.claimed.iter().map(done).collect();
+        assert_eq!(acks.len(), 90);
+        table.trade(0, acks).await;
+        let (requests, written) = (table.faulty.requests().len() - requests, table.faulty.written() - written);
+        // Each job twice; the worker's beats, the counters, and a list that is written and deleted.
+        assert_eq!(written, 180 + 6);
+        // Two beats, three questions about what there is, the jobs, two transactions, and the list's deletion.
+        assert_eq!(requests, 9, "{:?}", table.faulty.requests());
+    }
+
+    #[tokio::test]
+    async fn pages_of_one_event_neither_skip_nor_repeat_while_events_move_out_of_the_job() {
+        let mut table = Table::new().await;
+        let id = table.enqueue(1).await[0];
+        let (mut acks, mut cursor, mut versions) = (Vec::new(), None, Vec::new());
+        for _ in 0..14 {
+            // Two more events for each that is read: the place of the cursor moves from the job's item to the others.
+            acks = table.trade(1, acks).await.claimed.iter().map(back).collect();
+            let options = HistoryOptions::new(id).with_limit(1).with_cursor(cursor.take());
+            let page = table.store.history(options).await.unwrap();
+            versions.extend(page.items.iter().map(|event| event.version));
+            cursor = page.next;
+        }
+        while cursor.is_some() {
+            let options = HistoryOptions::new(id).with_limit(1).with_cursor(cursor.take());
+            let page = table.store.history(options).await.unwrap();
+            versions.extend(page.items.iter().map(|event| event.version));
+            cursor = page.next;
+        }
+        assert_eq!(versions, (1..=28).collect::<Vec<_>>());
+        let whole = table.store.history_all(id).await.unwrap();
+        assert_eq!(whole.iter().map(|event| (event.job, event.version)).collect::<Vec<_>>(), (1..=28).map(|n| (id, n)).collect::<Vec<_>>());
+        assert!(whole[1..].iter().all(|event| event.correlation_id == whole[0].correlation_id && event.actor == Actor::Worker { id: worker() }));
+        let own = table.item(id).await.keys().filter(|name| name[1..].parse::<u64>().is_ok()).count();
+        assert_eq!(own, 8);
+        audit(&table.client, &table.name).await;
+    }
+
+    #[tokio::test]
+    async fn events_of_many_words_do_not_swell_the_item_of_a_job() {
+        let mut table = Table::new().await;
+        let id = table.enqueue(1).await[0];
+        let error = || JobError { category: ErrorCategory::Network, message: "\u{e9}".repeat(5000) };
+        let mut acks = Vec::new();
+        for _ in 0..4 {
+            let fail = || AckAction::Fail { error: error(), retry: Retry::After(Duration::ZERO) };
+            let claimed = table.trade(1, acks).await.claimed;
+            acks = claimed.iter().map(|job| Ack { job: job.id, epoch: job.epoch, action: fail() }).collect();
+        }
+        table.trade(0, acks).await;
+        let item = table.item(id).await;
+        let events: usize = item.iter().filter(|(name, _)| name[1..].parse::<u64>().is_ok()).map(|(_, value)| value.as_s().unwrap().len()).sum();
+        assert!(events <= 4096, "{events}");
+        let whole = table.store.history_all(id).await.unwrap();
+        assert_eq!(whole.iter().map(|event| event.version).collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>());
+        assert_eq!(whole.iter().filter(|event| event.error == Some(error())).count(), 4);
+        audit(&table.client, &table.name).await;
+    }
+
+    #[tokio::test]
+    async fn a_purge_takes_the_events_that_moved_out_with_the_job() {
+        let mut table = Table::new().await;
+        let id = table.enqueue(1).await[0];
+        let mut acks = Vec::new();
+        for _ in 0..6 {
+            acks = table.trade(1, acks).await.claimed.iter().map(back).collect();
+        }
+        table.trade(0, acks).await;
+        assert!(table.items(&format!("J#{id}")).await.len() > 1, "events have moved out");
+        assert_eq!(table.store.purge(PurgeOptions::new(Purge::Jobs(vec![id]))).await.unwrap().jobs, 1);
+        assert_eq!(table.items(&format!("J#{id}")).await, []);
+        assert_eq!(table.store.history_all(id).await.unwrap(), []);
+        audit(&table.client, &table.name).await;
+    }
+
+    #[tokio::test]
+    async fn tables_of_an_earlier_build_are_read() {
+        let mut table = Table::new().await;
+        let id = table.enqueue(1).await[0];
+        let event = table.store.history_all(id).await.unwrap().remove(0);
+        let item = table.item(id).await;
+        let text = |text: String| AttributeValue::S(text);
+        let incarnation = item["inc"].as_s().unwrap();
+        let put = table.client.put_item().table_name(&table.name).item("pk", item["pk"].clone());
+        let put = put.item("sk", text(format!("E#{incarnation}#{:016}", 1)));
+        put.item("event", text(serde_json::to_string(&event).unwrap())).send().await.unwrap();
+        let update = table.client.update_item().table_name(&table.name).key("pk", item["pk"].clone());
+        update.key("sk", item["sk"].clone()).update_expression("REMOVE e1").send().await.unwrap();
+        assert_eq!(table.store.history_all(id).await.unwrap(), vec![event.clone()]);
+        table.trade(1, Vec::new()).await;
+        let history = table.store.history_all(id).await.unwrap();
+        assert_eq!((history.len(), &history[0]), (2, &event));
+        audit(&table.client, &table.name).await;
+
+        // It had an item per leased job in place of lists.
+        let list = table.items("W#one").await.remove(0);
+        let delete = table.client.delete_item().table_name(&table.name).key("pk", list["pk"].clone());
+        delete.key("sk", list["sk"].clone()).send().await.unwrap();
+        let put = table.client.put_item().table_name(&table.name).item("pk", text("W#one".into()));
+        put.item("sk", text(id.to_string())).send().await.unwrap();
+        let sweep = SweepOptions::new(noon()).with_dead(vec![worker()]);
+        assert_eq!(table.store.sweep(sweep).await.unwrap().expired, 1);
+        assert_eq!(table.lists().await, 0);
+        assert_eq!(table.store.get_one(id.into()).await.unwrap().unwrap().status, JobStatus::Pending);
+    }
+
+    #[tokio::test]
+    async fn a_claim_whose_reply_was_lost_is_found_by_its_list_and_handed_back() {
+        let claims = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&claims);
+        // The first transaction adds the jobs, the second takes them.
+        let mut table = Table::with(move |_, operation| {
+            let lost = operation == "TransactWriteItems" && seen.fetch_add(1, Ordering::SeqCst) == 1;
+            if lost { Fault::AnswerLost } else { Fault::None }
+        }).await;
+        table.enqueue(5).await;
+        let exchange = table.exchange(5, Vec::new());
+        table.store.exchange(exchange).await.unwrap_err();
+        assert_eq!(table.lists().await, 1, "they are leased");
+        audit(&table.client, &table.name).await;
+        let exchange = table.exchange(0, Vec::new()).with_reconcile(true);
+        assert_eq!(table.store.exchange(exchange).await.unwrap().reconciled, 5);
+        assert_eq!(table.lists().await, 0);
+        let claimed = table.trade(5, Vec::new()).await.claimed;
+        assert_eq!(claimed.iter().map(|job| job.epoch).collect::<Vec<_>>(), [2; 5]);
+    }
+
+    #[tokio::test]
+    async fn a_list_whose_deletion_was_lost_is_deleted_later() {
+        for fault in [Fault::Down, Fault::AnswerLost] {
+            let deletions = Arc::new(AtomicUsize::new(0));
+            let seen = Arc::clone(&deletions);
+            let mut table = Table::with(move |_, operation| {
+                let lost = operation == "BatchWriteItem" && seen.fetch_add(1, Ordering::SeqCst) == 0;
+                if lost { fault } else { Fault::None }
+            }).await;
+            table.enqueue(3).await;
+            let acks: Vec<Ack> = table.trade(3, Vec::new()).await.claimed.iter().map(done).collect();
+            let acked = table.trade(0, acks).await.acks;
+            assert!(acked.iter().all(|ack| matches!(ack, AckOutcome::Applied { .. })));
+            assert_eq!(deletions.load(Ordering::SeqCst), 1);
+            table.trade(0, Vec::new()).await;
+            assert_eq!(table.lists().await, 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn hundreds_of_claims_of_one_worker_leave_no_lists_behind() {
+        const CLAIMS: usize = 150;
+        let mut table = Table::new().await;
+        table.enqueue(CLAIMS + 1).await;
+        let kept = table.trade(1, Vec::new()).await.claimed.remove(0);
+        let mut acks = Vec::new();
+        for round in 0..CLAIMS {
+            acks = table.trade(1, acks).await.claimed.iter().map(done).collect();
+            assert_eq!(acks.len(), 1);
+            if round % 20 == 19 {
+                assert!(table.lists().await <= 30, "they are deleted meanwhile");
+            }
+        }
+        table.trade(1, acks).await;
+        assert_eq!(table.lists().await, 1, "what is still held is still listed");
+        audit(&table.client, &table.name).await;
+        table.trade(0, vec![done(&kept)]).await;
+        assert_eq!(table.lists().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_served_by_another_process_each_time_leaves_no_lists_behind() {
+        let mut table = Table::new().await;
+        table.enqueue(12).await;
+        let mut acks = Vec::new();
+        for _ in 0..12 {
+            table.store = table.another().await;
+            acks = table.trade(1, acks).await.claimed.iter().map(done).collect();
+            assert!(table.lists().await <= 2);
+        }
+        table.store = table.another().await;
+        table.trade(1, acks).await;
+        assert_eq!(table.lists().await, 0);
+    }
+
+    #[tokio::test]
+    async fn jobs_that_others_end_leave_no_lists_behind() {
+        let mut table = Table::new().await;
+        let id = table.enqueue(1).await[0];
+        let claimed = table.trade(1, Vec::new()).await.claimed;
+        let other = table.another().await;
+        let cancel = JobCommand::Cancel { reason: "no need".into(), acknowledge_within: Duration::ZERO };
+        let request = CommandRequest { job: id, if_version: None, command: cancel };
+        other.command(vec![request], Actor::Caller {}, noon()).await.unwrap();
+        let later = noon().plus(LEASE);
+        assert_eq!(other.sweep(SweepOptions::new(later)).await.unwrap().cancelled, 1);
+        assert_eq!(table.lists().await, 1);
+        let outcome = table.trade(0, vec![done(&claimed[0])]).await.acks.remove(0);
+        assert_eq!(outcome, AckOutcome::Lost { epoch: 1, status: JobStatus::Cancelled });
+        assert_eq!(table.lists().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_silent_workers_jobs_are_found_by_their_lists_and_the_lists_deleted() {
+        let mut table = Table::new().await;
+        table.enqueue(7).await;
+        let claimed = table.trade(4, Vec::new()).await.claimed;
+        table.trade(3, claimed[..2].iter().map(done).collect()).await;
+        let other = table.another().await;
+        let sweep = SweepOptions::new(noon()).with_dead(vec![worker()]);
+        // A sweep that ends fewer than there are leaves the lists of the others.
+        assert_eq!(other.sweep(sweep.clone().with_limit(3)).await.unwrap().expired, 3);
+        audit(&table.client, &table.name).await;
+        assert_eq!(other.sweep(sweep).await.unwrap().expired, 2);
+        assert_eq!(table.lists().await, 0);
+        audit(&table.client, &table.name).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_claim_that_arrives_after_a_newer_exchange_takes_nothing_and_writes_no_list() {
+        let ((arrived, arrival), (go, gone)) = (mpsc::channel(), mpsc::channel::<()>());
+        let (writes, gone) = (AtomicUsize::new(0), Mutex::new(gone));
+        let mut table = Table::with(move |_, operation| {
+            if operation == "TransactWriteItems" && writes.fetch_add(1, Ordering::SeqCst) == 1 {
+                arrived.send(()).unwrap();
+                gone.lock().unwrap().recv().unwrap();
+            }
+            Fault::None
+        }).await;
+        let id = table.enqueue(1).await[0];
+        let late = table.exchange(1, Vec::new());
+        let store = table.store.clone();
+        let late = tokio::spawn(async move { store.exchange(late).await });
+        tokio::task::spawn_blocking(move || arrival.recv().unwrap()).await.unwrap();
+        let newer = table.exchange(0, Vec::new()).with_reconcile(true);
+        assert_eq!(table.another().await.exchange(newer).await.unwrap().reconciled, 0);
+        go.send(()).unwrap();
+        assert_eq!(late.await.unwrap().unwrap_err().kind(), Kind::Conflict);
+        assert_eq!(table.lists().await, 0);
+        assert_eq!(table.store.get_one(id.into()).await.unwrap().unwrap().status, JobStatus::Pending);
+    }
+}
