@@ -29,22 +29,27 @@ struct Candidate {
 }
 
 impl DynamoJobs {
+    /// `controls` are those of the claim's queues, as they were read a moment ago.
     pub(super) async fn claim(
         &self,
         wanted: &Claim,
+        controls: HashMap<QueueName, Control>,
         worker: &WorkerId,
         beat: u64,
         lease: Duration,
         now: Timestamp,
     ) -> Result<Vec<JobRecord>, StoreError> {
-        self.know_lists(worker, OPERATION).await?;
         let mut tried: HashSet<JobId> = HashSet::new();
         let mut claimed: Vec<JobRecord> = Vec::new();
         let mut left = wanted.limit.min(MAX_PAGE);
         let kinds: BTreeSet<&JobKind> = wanted.kinds.iter().collect();
         let queues: BTreeSet<&QueueName> = wanted.queues.iter().collect();
+        let mut read = Some(controls);
         for round in 0..MAX_ROUNDS {
-            let controls = self.controls(queues.iter().copied(), OPERATION).await?;
+            let controls = match read.take() {
+                Some(controls) => controls,
+                None => self.controls(queues.iter().copied(), OPERATION).await?,
+            };
             let candidates = self.candidates(&queues, &kinds, &controls, left, now, &tried).await?;
             if candidates.is_empty() {
                 break;

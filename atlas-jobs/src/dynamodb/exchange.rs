@@ -34,15 +34,35 @@ impl DynamoJobs {
             return Err(StoreError::new(Kind::InvalidInput, BACKEND, OPERATION).with_source(rule));
         }
         self.raise_beat(&worker, beat, lease, now).await?;
+        let claim = claim.filter(|wanted| wanted.limit > 0);
+        let controls = match &claim {
+            Some(wanted) => {
+                if !reconcile {
+                    self.know_lists(&worker, OPERATION).await?;
+                }
+                self.controls(wanted.queues.iter(), OPERATION).await?
+            }
+            None => HashMap::new(),
+        };
         let held_epochs = held.iter().map(|held| (held.job, held.epoch));
         let known: HashSet<(JobId, u64)> = acks.iter().map(|ack| (ack.job, ack.epoch)).chain(held_epochs).collect();
-        let mut exchanged = Exchanged { acks: self.acknowledge(acks, &worker, now).await?, ..Exchanged::default() };
-        exchanged.held = self.hold(held).await?;
-        if reconcile {
-            exchanged.reconciled = self.hand_back(&worker, beat, &known, now).await?;
-        }
-        if let Some(wanted) = claim.filter(|wanted| wanted.limit > 0) {
-            exchanged.claimed = self.claim(&wanted, &worker, beat, lease, now).await?;
+        let completes = acks.iter().all(|ack| matches!(ack.action, AckAction::Complete { .. }));
+        let mut exchanged = Exchanged::default();
+        let acked = self.acknowledge(acks, &worker, now);
+        if let Some(wanted) = claim.as_ref().filter(|_| completes && !reconcile && controls.is_empty()) {
+            // What is completed makes no other job claimable, where nothing limits the queue: both at once, then.
+            let claimed = self.claim(wanted, controls, &worker, beat, lease, now);
+            let (acked, held, claimed) = futures_util::join!(acked, self.hold(held), claimed);
+            (exchanged.acks, exchanged.held, exchanged.claimed) = (acked?, held?, claimed?);
+        } else {
+            exchanged.acks = acked.await?;
+            exchanged.held = self.hold(held).await?;
+            if reconcile {
+                exchanged.reconciled = self.hand_back(&worker, beat, &known, now).await?;
+            }
+            if let Some(wanted) = &claim {
+                exchanged.claimed = self.claim(wanted, controls, &worker, beat, lease, now).await?;
+            }
         }
         // A worker with nothing new to do leaves none behind; a busy one has many deleted at once.
         self.delete_spent(if exchanged.claimed.is_empty() { 1 } else { DELETE_AT }).await;

@@ -87,7 +87,7 @@ impl Leases {
     }
 
     /// A list was written. Those of a worker that this process does not serve are not its concern.
-    pub(super) fn opened(&self, list: Key, leases: Vec<Lease>) {
+    pub(super) fn opened(&self, list: &Key, leases: Vec<Lease>) {
         self.with(|known| {
             if known.workers.contains_key(&list.0) {
                 known.open(list, leases);
@@ -141,7 +141,7 @@ impl Leases {
             }
             known.workers.entry(partition.to_owned()).or_default();
             for (list, leases) in lists {
-                known.open(list, leases);
+                known.open(&list, leases);
             }
             if let Some(seen) = known.workers.get_mut(partition) {
                 seen.read_at = seen.open * 2 + SLACK;
@@ -190,8 +190,8 @@ impl Drop for Spent<'_> {
 }
 
 impl Known {
-    fn open(&mut self, list: Key, leases: Vec<Lease>) {
-        if leases.is_empty() || self.open.contains_key(&list) {
+    fn open(&mut self, list: &Key, leases: Vec<Lease>) {
+        if leases.is_empty() || self.open.contains_key(list) {
             return;
         }
         self.open.insert(list.clone(), leases.len());

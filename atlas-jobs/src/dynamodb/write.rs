@@ -94,7 +94,7 @@ impl DynamoJobs {
             let sent = self.client().transact_write_items().set_transact_items(Some(items)).send().await;
             let Err(error) = sent else {
                 for (list, leases) in lists {
-                    self.leases().opened(list, leases);
+                    self.leases().opened(&list, leases);
                 }
                 for over in left.iter().filter_map(|(_, change)| change.ends.as_ref()) {
                     self.leases().ended(over);

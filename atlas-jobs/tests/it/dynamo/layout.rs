@@ -110,7 +110,7 @@ testkit::with_dynamodb! {
         assert_eq!(acks.len(), 90);
         table.trade(0, acks).await;
         let (requests, written) = (table.faulty.requests().len() - requests, table.faulty.written() - written);
-        // Each job twice; the worker's beats, the counters, and a list that is written and deleted.
+        // Each job twice; two beats, the counters of two transactions, and a list that is written and deleted.
         assert_eq!(written, 180 + 6);
         // Two beats, three questions about what there is, the jobs, two transactions, and the list's deletion.
         assert_eq!(requests, 9, "{:?}", table.faulty.requests());
@@ -319,6 +319,38 @@ testkit::with_dynamodb! {
         assert_eq!(other.sweep(sweep).await.unwrap().expired, 2);
         assert_eq!(table.lists().await, 0);
         audit(&table.client, &table.name).await;
+    }
+
+    #[tokio::test]
+    async fn a_list_whose_claim_does_not_show_yet_stays() {
+        let mut table = Table::new().await;
+        let id = table.enqueue(1).await[0];
+        table.trade(0, Vec::new()).await;
+        let incarnation = table.item(id).await["inc"].as_s().unwrap().clone();
+        let text = |text: String| AttributeValue::S(text);
+        let put = table.client.put_item().table_name(&table.name).item("pk", text("W#one".into()));
+        let put = put.item("sk", text(format!("L#{:032x}", 1)));
+        put.item("held", text(format!("{id}#1#{incarnation}"))).send().await.unwrap();
+        let sweep = SweepOptions::new(noon()).with_dead(vec![worker()]);
+        assert_eq!(table.store.sweep(sweep.clone()).await.unwrap().expired, 0);
+        assert_eq!(table.lists().await, 1);
+        assert_eq!(table.trade(1, Vec::new()).await.claimed.len(), 1);
+        assert_eq!(table.store.sweep(sweep).await.unwrap().expired, 1);
+        assert_eq!(table.lists().await, 0);
+    }
+
+    #[tokio::test]
+    async fn an_acknowledgement_is_answered_from_the_table_and_not_from_its_claim() {
+        let mut table = Table::new().await;
+        table.enqueue(1).await;
+        let claimed = table.trade(1, Vec::new()).await.claimed.remove(0);
+        let sweep = SweepOptions::new(noon()).with_dead(vec![worker()]);
+        assert_eq!(table.another().await.sweep(sweep).await.unwrap().expired, 1);
+        // As long as the lease was held, this would be refused for its size.
+        let action = AckAction::Complete { result: "x".repeat(500_000).into() };
+        let ack = Ack { job: claimed.id, epoch: claimed.epoch, action };
+        let outcome = table.trade(0, vec![ack]).await.acks.remove(0);
+        assert_eq!(outcome, AckOutcome::Lost { epoch: 1, status: JobStatus::Pending });
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
