@@ -1,8 +1,8 @@
 //! Transactions: whole changes of single jobs, many of them in one request.
 //!
 //! A [`Change`] is written whole or not at all. Several changes share a request, and with it the update of a counter,
-//! the list of what is claimed and the check of a worker's beat. DynamoDB refuses such a request as a whole and says which item was at fault: the
-//! changes at fault are reported, the others are sent again without them.
+//! the list of what is claimed and the check of a worker's beat. DynamoDB refuses such a request as a whole and says
+//! which item was at fault: the changes at fault are reported, the others are sent again without them.
 
 use super::DynamoJobs;
 use super::change::{Change, Delta, Group};
