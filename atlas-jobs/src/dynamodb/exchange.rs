@@ -48,20 +48,20 @@ impl DynamoJobs {
         let known: HashSet<(JobId, u64)> = acks.iter().map(|ack| (ack.job, ack.epoch)).chain(held_epochs).collect();
         let completes = acks.iter().all(|ack| matches!(ack.action, AckAction::Complete { .. }));
         let mut exchanged = Exchanged::default();
-        let acked = self.acknowledge(acks, &worker, now);
+        let acked = Box::pin(self.acknowledge(acks, &worker, now));
         if let Some(wanted) = claim.as_ref().filter(|_| completes && !reconcile && controls.is_empty()) {
             // What is completed makes no other job claimable, where nothing limits the queue: both at once, then.
-            let claimed = self.claim(wanted, controls, &worker, beat, lease, now);
+            let claimed = Box::pin(self.claim(wanted, controls, &worker, beat, lease, now));
             let (acked, held, claimed) = futures_util::join!(acked, self.hold(held), claimed);
             (exchanged.acks, exchanged.held, exchanged.claimed) = (acked?, held?, claimed?);
         } else {
             exchanged.acks = acked.await?;
             exchanged.held = self.hold(held).await?;
             if reconcile {
-                exchanged.reconciled = self.hand_back(&worker, beat, &known, now).await?;
+                exchanged.reconciled = Box::pin(self.hand_back(&worker, beat, &known, now)).await?;
             }
             if let Some(wanted) = &claim {
-                exchanged.claimed = self.claim(wanted, controls, &worker, beat, lease, now).await?;
+                exchanged.claimed = Box::pin(self.claim(wanted, controls, &worker, beat, lease, now)).await?;
             }
         }
         // A worker with nothing new to do leaves none behind; a busy one has many deleted at once.
