@@ -12,9 +12,15 @@ use super::{MAX_BATCH, Reserved};
 use atlas_schema::{Alert, Timestamp, Usd};
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 type Outcome = Result<Answer, LedgerError>;
+
+/// How long a step may take, longer than any server keeps a lock for: one connection that says nothing more must not stop all
+/// calls of the process.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What carries out groups of calls, whole.
 pub(super) trait Desk: Send + Sync + 'static {
@@ -23,6 +29,7 @@ pub(super) trait Desk: Send + Sync + 'static {
     const GROUP: usize;
 
     /// Carries out as many of the calls, from the first on, as go into one commit, and at least one: an answer for each.
+    /// The future may be dropped at any point; then either may hold.
     ///
     /// # Errors
     /// None of them was carried out, unless the error is retryable: then either may hold.
@@ -62,15 +69,20 @@ impl<D: Desk> Group<D> {
     /// Carries out a call, together with those of other callers. Dropping the future loses the answer only.
     async fn call(self: &Arc<Self>, call: Call) -> Outcome {
         let operation = call.operation();
+        let runtime = Handle::try_current().map_err(|_| {
+            LedgerError::new(Kind::InvalidInput, D::BACKEND, operation)
+                .with_source("there is no Tokio runtime: call the ledger from within one")
+        })?;
         let (reply, answer) = oneshot::channel();
-        let start = {
+        let work = {
             let mut queue = self.queue();
             queue.waiting.push(Waiting { call, reply });
-            !std::mem::replace(&mut queue.busy, true)
+            let idle = !std::mem::replace(&mut queue.busy, true);
+            // From here on it is its drop that ends being busy: a runtime that shuts down drops tasks that never ran.
+            idle.then(|| Work { group: Arc::clone(self), over: false })
         };
-        if start {
-            let group = Arc::clone(self);
-            tokio::spawn(async move { group.work_off().await });
+        if let Some(work) = work {
+            runtime.spawn(work.off());
         }
         // Only if the runtime of the task that worked has ended: the call may have been carried out.
         let gone = || LedgerError::new(Kind::Unavailable, D::BACKEND, operation).with_source("its task was ended");
@@ -109,17 +121,6 @@ impl<D: Desk> Group<D> {
         Err(LedgerError::new(Kind::Internal, D::BACKEND, operation).with_source("an answer to another call"))
     }
 
-    async fn work_off(&self) {
-        let mut work = Work { group: self, over: false };
-        while let Some(group) = work.next() {
-            let (calls, replies): (Vec<Call>, Vec<_>) = group.into_iter().map(|one| (one.call, one.reply)).unzip();
-            for (reply, outcome) in replies.into_iter().zip(self.serve(&calls).await) {
-                // Nobody listens if the caller's future was dropped, which it may be.
-                drop(reply.send(outcome));
-            }
-        }
-    }
-
     /// An outcome for each call. Money of callers that died before they sent anything makes room for those that found none.
     async fn serve(&self, calls: &[Call]) -> Vec<Outcome> {
         let mut outcomes = self.all(calls).await;
@@ -155,7 +156,7 @@ impl<D: Desk> Group<D> {
 
     /// Refunds at most so many holds that have expired unsent, and tells how many.
     pub(super) async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
-        let expired = self.desk.expired(now, limit.min(MAX_BATCH)).await?;
+        let expired = in_time::<D, _>("sweep", self.desk.expired(now, limit.min(MAX_BATCH))).await?;
         let calls: Vec<Call> = expired.into_iter().map(|id| Call::Expire(id, now)).collect();
         let mut refunded = 0;
         for calls in calls.chunks(D::GROUP) {
@@ -169,7 +170,7 @@ impl<D: Desk> Group<D> {
     async fn all(&self, calls: &[Call]) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(calls.len());
         while let Some(rest) = calls.get(outcomes.len()..).filter(|rest| !rest.is_empty()) {
-            match self.desk.carry_out(rest).await {
+            match in_time::<D, _>(rest[0].operation(), self.desk.carry_out(rest)).await {
                 Ok(some) if !some.is_empty() => outcomes.extend(some),
                 Ok(_) => outcomes.push(Self::odd(rest[0].operation())),
                 Err(error) if error.is_retryable() => {
@@ -179,7 +180,8 @@ impl<D: Desk> Group<D> {
                 // One of them is at fault: they are tried one by one.
                 Err(_) => {
                     for one in rest {
-                        let alone = self.desk.carry_out(std::slice::from_ref(one)).await;
+                        let alone =
+                            in_time::<D, _>(one.operation(), self.desk.carry_out(std::slice::from_ref(one))).await;
                         let outcome =
                             alone.and_then(|mut answers| answers.pop().unwrap_or_else(|| Self::odd(one.operation())));
                         outcomes.push(outcome);
@@ -189,6 +191,15 @@ impl<D: Desk> Group<D> {
         }
         outcomes
     }
+}
+
+/// What a step gives, if it does so in time. After that its outcome is unknown.
+async fn in_time<D: Desk, T>(
+    operation: &'static str,
+    step: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, LedgerError> {
+    let late = || LedgerError::new(Kind::Unavailable, D::BACKEND, operation).with_source("no answer within 20 seconds");
+    tokio::time::timeout(PATIENCE, step).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// The same failure, for each of those whom it concerns.
@@ -201,13 +212,23 @@ fn copy(error: &LedgerError, operation: &'static str) -> LedgerError {
 }
 
 /// Being the one at work. Whatever ends it, the next caller starts another.
-struct Work<'a, D: Desk> {
-    group: &'a Group<D>,
+struct Work<D: Desk> {
+    group: Arc<Group<D>>,
     /// Someone else may be at work by now.
     over: bool,
 }
 
-impl<D: Desk> Work<'_, D> {
+impl<D: Desk> Work<D> {
+    async fn off(mut self) {
+        while let Some(group) = self.next() {
+            let (calls, replies): (Vec<Call>, Vec<_>) = group.into_iter().map(|one| (one.call, one.reply)).unzip();
+            for (reply, outcome) in replies.into_iter().zip(self.group.serve(&calls).await) {
+                // Nobody listens if the caller's future was dropped, which it may be.
+                drop(reply.send(outcome));
+            }
+        }
+    }
+
     /// The next group; none, and the work is over.
     fn next(&mut self) -> Option<Vec<Waiting>> {
         let mut queue = self.group.queue();
@@ -219,13 +240,16 @@ impl<D: Desk> Work<'_, D> {
     }
 }
 
-impl<D: Desk> Drop for Work<'_, D> {
+impl<D: Desk> Drop for Work<D> {
     fn drop(&mut self) {
-        // Only if the task was taken away in the middle: those who wait hear that they must try again.
+        // Only if the task was taken away before its end, or before it ran at all: those who wait hear that they must try again.
         if !self.over {
             let mut queue = self.group.queue();
             queue.busy = false;
-            queue.waiting.clear();
+            let waiting = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            // It wakes them: not under the lock.
+            drop(waiting);
         }
     }
 }

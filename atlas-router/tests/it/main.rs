@@ -19,6 +19,8 @@ mod postgres;
 mod run;
 mod select;
 mod spend;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod strict;
 #[cfg(feature = "structured")]
 mod structured;

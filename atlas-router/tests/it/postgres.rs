@@ -10,6 +10,7 @@ use atlas_schema::{JobId, Stage};
 use deadpool_postgres::{Manager, Pool};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio_postgres::{Client, Config, NoTls};
 
 /// A name that no other test has.
@@ -80,6 +81,25 @@ testkit::with_postgres! {
         );
         assert_eq!(bad.unwrap_err().kind(), Kind::Corrupt);
         good.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_falls_silent_leaves_the_pool_and_stops_no_later_call() {
+        let schema = unused_schema();
+        let others = pool(&testkit::postgres::shared(), &schema, 1).await;
+        let pool = pool(&testkit::postgres::shared(), &schema, 1).await;
+        let ledger = PostgresLedger::open(pool.clone(), Stage::Dev).await.unwrap();
+        let request = Reserve::new(HoldId::from_bytes([1; 16]), scopes(), PRICE, ModelId::new("m"));
+        let mut other = others.get().await.unwrap();
+        let lock = other.transaction().await.unwrap();
+        lock.batch_execute("LOCK TABLE atlas_router_balance").await.unwrap();
+        tokio::time::pause();
+        let answer = tokio::time::timeout(Duration::from_hours(1), ledger.reserve(request.clone(), now())).await;
+        assert_eq!(answer.expect("it gave up").unwrap_err().kind(), Kind::Unavailable);
+        tokio::time::resume();
+        assert_eq!(pool.status().size, 0, "nobody else gets that connection");
+        lock.rollback().await.unwrap();
+        ledger.reserve(request, now()).await.unwrap();
     }
 
     #[tokio::test]

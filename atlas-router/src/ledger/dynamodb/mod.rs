@@ -45,7 +45,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-/// A ledger in a table of `DynamoDB`. Clones share one client. Needs a Tokio runtime.
+/// A ledger in a table of `DynamoDB`. Clones share one client. Needs a Tokio runtime with timers.
 #[derive(Clone)]
 pub struct DynamoLedger {
     group: Arc<Group<Db>>,

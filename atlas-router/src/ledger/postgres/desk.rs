@@ -6,13 +6,13 @@
 use super::error::{BACKEND, failed, no_connection};
 use super::rows::{COLUMNS, balance, hold};
 use crate::ledger::error::{Kind, LedgerError};
-use crate::ledger::group::Desk;
+use crate::ledger::group::{Desk, PATIENCE};
 use crate::ledger::hold::{Hold, HoldId};
 use crate::ledger::scope::Month;
 use crate::ledger::sheet::{Answer, Call, Place, Sheet};
 use crate::ledger::stored::{StoredHold, number};
 use atlas_schema::{Stage, Timestamp};
-use deadpool_postgres::{Client, Pool, Transaction};
+use deadpool_postgres::{Client, Object, Pool, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -57,12 +57,30 @@ pub(super) struct Db {
 
 impl Db {
     pub(super) async fn client(&self, operation: &'static str) -> Result<Client, LedgerError> {
-        self.pool.get().await.map_err(|error| no_connection(operation, &error))
+        // A pool without timeouts of its own would wait for ever.
+        let late =
+            || LedgerError::new(Kind::Unavailable, BACKEND, operation).with_source("no connection in 20 seconds");
+        let got = tokio::time::timeout(PATIENCE, self.pool.get()).await.map_err(|_| late())?;
+        got.map_err(|error| no_connection(operation, &error))
     }
 
     async fn once(&self, calls: &[Call]) -> Result<Vec<Result<Answer, LedgerError>>, LedgerError> {
         let operation = calls.first().map_or("call", Call::operation);
-        let mut client = self.client(operation).await?;
+        let mut lent = Lent(Some(self.client(operation).await?));
+        let answers = match &mut lent.0 {
+            Some(client) => self.within(client, calls, operation).await,
+            None => Ok(Vec::new()),
+        };
+        lent.give_back();
+        answers
+    }
+
+    async fn within(
+        &self,
+        client: &mut Client,
+        calls: &[Call],
+        operation: &'static str,
+    ) -> Result<Vec<Result<Answer, LedgerError>>, LedgerError> {
         let transaction = client.transaction().await.map_err(|error| failed(operation, &error))?;
         let session = Session { transaction: &transaction, operation };
         let mut sheet = session.copy_out(self.stage, calls).await?;
@@ -98,6 +116,21 @@ impl Desk for Db {
         let client = self.client("sweep").await?;
         let rows = super::rows::query(&client, "sweep", sql, &[&now.as_millis(), &super::rows::most(limit)]).await?;
         rows.iter().map(|row| super::rows::id(row, 0, "sweep")).collect()
+    }
+}
+
+/// A connection that goes back to its pool only once it has answered: who gave up on it must not hand it to the next.
+struct Lent(Option<Client>);
+
+impl Lent {
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        drop(self.0.take().map(Object::take));
     }
 }
 

@@ -6,8 +6,8 @@
 //! `synchronous_commit` says: leave that at its default, or a crash of the server can forget what was reserved.
 //!
 //! A connection that breaks in the middle loses no money: what was not committed is rolled back by the server, and the call is
-//! [`Unavailable`](super::Kind::Unavailable), which is to be repeated. The pool's own timeouts bound how long a call waits for a
-//! connection.
+//! [`Unavailable`](super::Kind::Unavailable), which is to be repeated. So is one that has no answer, or no connection, after 20
+//! seconds; its connection does not go back to the pool.
 
 mod desk;
 mod error;
@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// A ledger in a PostgreSQL database, version 14 or later. Clones share one pool. Needs a Tokio runtime.
+/// A ledger in a PostgreSQL database, version 14 or later. Clones share one pool. Needs a Tokio runtime with timers.
 #[derive(Clone)]
 pub struct PostgresLedger {
     group: Arc<Group<Db>>,

@@ -5,7 +5,7 @@ use crate::ledger::error::{Kind, LedgerError};
 use atlas_schema::Stage;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The format of the tables. A newer one is refused.
 const VERSION: i64 = 1;
@@ -33,7 +33,7 @@ pub(super) fn open(path: &Path, stage: Stage) -> Result<Connection, LedgerError>
     let fail = |error: rusqlite::Error| failed(&error, OPERATION);
     let mut connection = Connection::open(path).map_err(fail)?;
     connection.busy_timeout(BUSY).map_err(fail)?;
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
+    write_ahead(&connection).map_err(fail)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
     // Many processes may make the tables at once: the first one does, under the lock.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
@@ -56,4 +56,21 @@ pub(super) fn open(path: &Path, stage: Stage) -> Result<Connection, LedgerError>
     }
     transaction.commit().map_err(fail)?;
     Ok(connection)
+}
+
+/// Turns the write-ahead log on, asking again while another connection is doing the same to a new file.
+///
+/// `SQLite` answers this one lock with "busy" at once, without regard to its busy timeout.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let start = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) && start.elapsed() < BUSY =>
+            {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            done => return done,
+        }
+    }
 }

@@ -7,6 +7,7 @@ use super::rows::SqliteRows;
 use super::{BACKEND, failed};
 use crate::ledger::error::{Kind, LedgerError};
 use rusqlite::Connection;
+use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread;
@@ -76,6 +77,12 @@ fn run(connection: &Connection, calls: &mpsc::Receiver<Call>) {
     }
 }
 
+/// A full disk, a failed read or the like in one call makes SQLite undo the whole transaction. What came after it must not run
+/// outside of one.
+fn undone() -> LedgerError {
+    LedgerError::new(Kind::Unavailable, BACKEND, "commit").with_source("the database undid the calls of this commit")
+}
+
 fn commit(connection: &Connection, group: Vec<Call>) {
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
         for call in group {
@@ -85,6 +92,10 @@ fn commit(connection: &Connection, group: Vec<Call>) {
     }
     let mut answers = Vec::with_capacity(group.len());
     for call in group {
+        if connection.is_autocommit() {
+            answers.push((call(Err(undone())).1, None));
+            continue;
+        }
         let (stands, after) = match connection.execute_batch("SAVEPOINT call") {
             Ok(()) => call(Ok(connection)),
             Err(error) => call(Err(failed(&error, "begin"))),
@@ -93,12 +104,20 @@ fn commit(connection: &Connection, group: Vec<Call>) {
         let failure = connection.execute_batch(end).err().map(|error| failed(&error, "savepoint"));
         answers.push((after, failure));
     }
-    let committed = connection.execute_batch("COMMIT");
+    let committed = if connection.is_autocommit() {
+        Err(undone())
+    } else {
+        connection.execute_batch("COMMIT").map_err(|error| failed(&error, "commit"))
+    };
     if committed.is_err() && !connection.is_autocommit() {
         // What could not be committed is given up: no later call may carry it along. If this fails too the next BEGIN says so.
         let _ = connection.execute_batch("ROLLBACK");
     }
     for (after, failure) in answers {
-        after(committed.as_ref().err().map(|error| failed(error, "commit")).or(failure));
+        let lost = committed.as_ref().err().map(|error| {
+            let told = error.source().map(ToString::to_string).unwrap_or_default();
+            LedgerError::new(error.kind(), BACKEND, "commit").with_source(told)
+        });
+        after(lost.or(failure));
     }
 }

@@ -24,6 +24,8 @@ pub(super) enum Fault {
     Down,
     /// If it is a transaction: another one is writing its first item.
     Conflict,
+    /// Nothing comes back, not even an end.
+    Silent,
     /// It is done, and the answer is lost.
     AnswerLost,
     /// The network delivers it twice; the second answer arrives.
@@ -84,6 +86,7 @@ impl HttpConnector for Connector {
                 Fault::Throttled => Ok(refusal("ThrottlingException", json!({}))),
                 Fault::Down => Ok(answer(500, &json!({ "__type": "InternalServerError" }))),
                 Fault::Conflict if operation == "TransactWriteItems" => Ok(conflict(&request)),
+                Fault::Silent => std::future::pending().await,
                 Fault::AnswerLost => {
                     inner.call(request).await?;
                     Err(ConnectorError::io("the connection broke".into()))

@@ -16,8 +16,9 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, HttpClient, Region, StalledStreamProtectionConfig};
 use faults::{Fault, Faulty};
 use std::error::Error as _;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 /// A client for a server of the tests. Its own retries are off, so that a test sees each failure.
 fn client_over(http: impl HttpClient + 'static) -> Client {
@@ -160,6 +161,51 @@ testkit::with_dynamodb! {
         let hold = faulty.reserve(request(1), now()).await.unwrap().hold;
         assert_eq!(ledger.hold(hold.id).await.unwrap(), Some(hold));
         assert_eq!(ledger.balance(&scopes()[0], month()).await.unwrap().held, PRICE, "and once");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_falls_silent_stops_no_later_call() {
+        let table = unused_table();
+        open(&table).await;
+        let silent = Arc::new(AtomicBool::new(true));
+        let still = Arc::clone(&silent);
+        let ledger = open_over(&table, move |operation| match operation {
+            "BatchGetItem" if still.load(Ordering::Relaxed) => Fault::Silent,
+            _ => Fault::None,
+        }).await;
+        tokio::time::pause();
+        let hour = std::time::Duration::from_hours(1);
+        let answer = tokio::time::timeout(hour, ledger.reserve(request(1), now())).await;
+        assert_eq!(answer.expect("it gave up").unwrap_err().kind(), Kind::Unavailable);
+        tokio::time::resume();
+        silent.store(false, Ordering::Relaxed);
+        ledger.reserve(request(1), now()).await.unwrap();
+    }
+
+    #[test]
+    fn a_runtime_that_ends_and_a_call_from_outside_of_one_stop_no_later_call() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (lasting, ending) = (runtime(), runtime());
+        let ledger = lasting.block_on(open(&unused_table()));
+        let poll_once = |n| {
+            let mut call = ledger.reserve(request(n), now());
+            let answer = call.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+            (call, answer)
+        };
+        let (_, outside) = poll_once(1);
+        assert!(matches!(outside, Poll::Ready(Err(error)) if error.kind() == Kind::InvalidInput));
+        let (waiting, answer) = {
+            let _within = ending.enter();
+            poll_once(2)
+        };
+        assert!(answer.is_pending());
+        // Its task never ran.
+        drop(ending);
+        lasting.block_on(async {
+            assert_eq!(waiting.await.unwrap_err().kind(), Kind::Unavailable);
+            let minute = std::time::Duration::from_mins(1);
+            tokio::time::timeout(minute, ledger.reserve(request(3), now())).await.expect("an answer").unwrap();
+        });
     }
 
     #[tokio::test]

@@ -1,0 +1,66 @@
+//! The ledger in an SQLite file, where other connections and the database itself get in its way.
+
+use crate::spend::{PRICE, now, scopes};
+use atlas_router::catalogue::ModelId;
+use atlas_router::ledger::{BudgetLedger, HoldId, Reserve, SqliteLedger};
+use atlas_schema::Stage;
+use rusqlite::Connection;
+use std::sync::Barrier;
+
+fn request(n: u8, model: &str) -> Reserve {
+    Reserve::new(HoldId::from_bytes([n; 16]), scopes(), PRICE, ModelId::new(model))
+}
+
+#[test]
+fn many_open_a_new_file_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in 0..8 {
+        let path = folder.path().join(format!("{file}.db"));
+        let barrier = Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    barrier.wait();
+                    SqliteLedger::open(&path, Stage::Dev).unwrap();
+                });
+            }
+        });
+    }
+}
+
+/// As a full disk does: a trigger undoes the whole transaction in the midst of a call.
+#[tokio::test]
+async fn calls_of_a_commit_that_the_database_undid_are_to_be_repeated_and_left_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("l.db");
+    let ledger = SqliteLedger::open(&path, Stage::Dev).unwrap();
+    let other = Connection::open(&path).unwrap();
+    let trigger = "CREATE TRIGGER undo BEFORE INSERT ON atlas_router_hold WHEN new.model = 'undo'
+        BEGIN SELECT RAISE(ROLLBACK, 'undone'); END";
+    other.execute_batch(trigger).unwrap();
+    // While it waits for the lock the calls gather.
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let requests: Vec<Reserve> = (0..12).map(|n| request(n, if n % 3 == 2 { "undo" } else { "m" })).collect();
+    let calls: Vec<_> = requests
+        .iter()
+        .map(|request| {
+            let (ledger, request) = (ledger.clone(), request.clone());
+            let mut call = Box::pin(async move { ledger.reserve(request, now()).await });
+            assert!(call.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending());
+            call
+        })
+        .collect();
+    other.execute_batch("COMMIT").unwrap();
+    let mut undone = 0;
+    for (call, request) in calls.into_iter().zip(&requests) {
+        let answer = call.await;
+        let stored = ledger.hold(request.id).await.unwrap();
+        assert_eq!(answer.is_ok(), stored.is_some(), "{answer:?}");
+        if let Err(error) = answer {
+            assert!(error.is_retryable(), "{error}");
+            undone += 1;
+        }
+    }
+    assert!(undone > 4, "all undid themselves only: {undone}");
+    ledger.reserve(request(0, "m"), now()).await.unwrap();
+}
