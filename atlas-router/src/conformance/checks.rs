@@ -3,7 +3,7 @@
 use super::bench::{Bench, id, kind, mills, unique};
 use crate::catalogue::ModelId;
 use crate::ledger::{BudgetLedger, GroupBy, HoldState, Kind, Month, Reserve, Reserved, Scope};
-use atlas_schema::{Alert, AlertKind, CorrelationId, StrategyName, Timestamp, Usd};
+use atlas_schema::{Alert, AlertKind, CorrelationId, Stage, StrategyName, Timestamp, Usd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -220,6 +220,15 @@ pub async fn sent_holds_past_their_time_are_listed_until_they_are_settled(ledger
 pub async fn a_limit_of_zero_lets_nothing_in_and_no_limit_everything(ledger: Arc<dyn BudgetLedger>) {
     let bench = Bench::with_limit(ledger, Usd::ZERO).await;
     assert_eq!(kind(bench.reserve(Usd::from_nanos(1)).await), Kind::Exceeded);
+    let other = Stage::ALL.into_iter().find(|stage| *stage != bench.ledger.stage()).expect("another stage");
+    for (scope, limit, expected) in [
+        (bench.tenant.clone(), Usd::from_nanos(-1), Kind::InvalidInput),
+        (Scope::Stage(other), Usd::ZERO, Kind::WrongStage),
+    ] {
+        let limits = vec![(bench.tenant.clone(), None), (scope, Some(limit))];
+        assert_eq!(bench.ledger.limit(limits).await.expect_err("refused").kind(), expected);
+        assert_eq!(kind(bench.reserve(Usd::from_nanos(1)).await), Kind::Exceeded, "none was set");
+    }
     bench.limit(&bench.tenant, None).await;
     bench.held(Usd::MAX).await;
     // Past the range of money nothing has room, even without a limit that is lower.
@@ -259,12 +268,20 @@ pub async fn alerts_come_once_per_threshold_scope_and_month(ledger: Arc<dyn Budg
     assert_eq!(reserve(mills(5)).await, []);
     let fresh = Bench::with_limit(Arc::clone(&bench.ledger), mills(100)).await;
     let both = fresh.reserve(mills(96)).await.expect("room");
+    let repeated = fresh.request(mills(1));
+    let once = fresh.ledger.reserve(repeated.clone(), fresh.now).await.expect("room");
     assert_eq!(percents(both), [(80, mills(96)), (95, mills(96))]);
+    assert_eq!(once.alerts, []);
+    // A caller that repeats a call may not have heard the first answer.
+    let again = fresh.ledger.reserve(repeated, fresh.now).await.expect("the same hold");
+    assert_eq!(percents(again), [(80, mills(97)), (95, mills(97))]);
     // A settlement over its hold can pass a threshold as well.
     let over = Bench::with_limit(Arc::clone(&bench.ledger), mills(100)).await;
     let hold = over.sent(mills(1)).await;
     let alerts = over.ledger.settle(hold, mills(90), over.now).await.expect("a settlement");
     assert_eq!(alerts.len(), 1);
+    let again = over.ledger.settle(hold, mills(90), over.now).await.expect("the same settlement");
+    assert_eq!(again, alerts, "a repeated settlement tells them again");
 }
 
 /// Months.

@@ -7,6 +7,7 @@
 
 use super::error::{Kind, LedgerError};
 use super::hold::{HoldId, Reserve};
+use super::rules::pass_over;
 use super::sheet::{Answer, Call};
 use super::{MAX_BATCH, Reserved};
 use atlas_schema::{Alert, Timestamp, Usd};
@@ -132,8 +133,8 @@ impl<D: Desk> Group<D> {
         });
         let Some(now) = nows.max() else { return outcomes };
         match self.sweep_all(now).await {
-            Ok(0) => {}
-            Ok(_) => {
+            Ok(false) => {}
+            Ok(true) => {
                 let again: Vec<Call> = places.iter().map(|at| calls[*at].clone()).collect();
                 for (at, outcome) in places.into_iter().zip(self.all(&again).await) {
                     outcomes[at] = outcome;
@@ -144,27 +145,37 @@ impl<D: Desk> Group<D> {
         outcomes
     }
 
-    async fn sweep_all(&self, now: Timestamp) -> Result<usize, LedgerError> {
-        let mut refunded = 0;
+    /// Whether there was anything to refund: another process may have been quicker, and then there is room as well.
+    async fn sweep_all(&self, now: Timestamp) -> Result<bool, LedgerError> {
+        let mut any = false;
         loop {
-            match self.sweep(now, MAX_BATCH).await? {
-                0 => return Ok(refunded),
-                more => refunded += more,
+            let (listed, refunded) = self.sweep_some(now, MAX_BATCH).await?;
+            any |= listed > 0;
+            if refunded == 0 {
+                return Ok(any);
             }
         }
     }
 
     /// Refunds at most so many holds that have expired unsent, and tells how many.
     pub(super) async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
+        self.sweep_some(now, limit).await.map(|(_, refunded)| refunded)
+    }
+
+    /// How many were listed, and how many of those it refunded.
+    async fn sweep_some(&self, now: Timestamp, limit: usize) -> Result<(usize, usize), LedgerError> {
         let expired = in_time::<D, _>("sweep", self.desk.expired(now, limit.min(MAX_BATCH))).await?;
         let calls: Vec<Call> = expired.into_iter().map(|id| Call::Expire(id, now)).collect();
         let mut refunded = 0;
-        for calls in calls.chunks(D::GROUP) {
-            for outcome in self.all(calls).await {
-                refunded += usize::from(matches!(outcome?, Answer::Expired(true)));
+        for some in calls.chunks(D::GROUP) {
+            for (call, outcome) in some.iter().zip(self.all(some).await) {
+                match outcome {
+                    Err(error) if error.kind() == Kind::Corrupt => pass_over(D::BACKEND, &call.hold()),
+                    outcome => refunded += usize::from(matches!(outcome?, Answer::Expired(true))),
+                }
             }
         }
-        Ok(refunded)
+        Ok((calls.len(), refunded))
     }
 
     async fn all(&self, calls: &[Call]) -> Vec<Outcome> {

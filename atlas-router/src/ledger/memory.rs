@@ -86,6 +86,7 @@ impl BudgetLedger for MemoryLedger {
     }
 
     async fn limit(&self, limits: Vec<(Scope, Option<Usd>)>) -> Result<(), LedgerError> {
+        rules::check_limits(self.stage, &limits, "memory")?;
         let mut inner = self.lock();
         for (scope, limit) in limits {
             match limit {

@@ -41,7 +41,8 @@ use async_trait::async_trait;
 use atlas_schema::{Alert, Stage, Timestamp, Usd};
 use std::fmt;
 
-/// The shares of a limit, in percent, at whose passing an alert is raised: once each per scope and month.
+/// The shares of a limit, in percent, at whose passing an alert is raised: once each per scope and month, and again to a call
+/// that is repeated, since its first answer may have been lost. Repetitions have the same [`Alert::key`].
 pub const ALERT_PERCENT: [u8; 2] = [80, 95];
 
 /// Most entries that one call returns or changes.
@@ -67,10 +68,13 @@ pub trait BudgetLedger: fmt::Debug + Send + Sync + 'static {
 
     /// Sets the limit per month of each scope, from now on and for the present month; `None` takes it away. A limit under what is
     /// already used takes nothing back and lets nothing more in.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] for a negative limit, [`Kind::WrongStage`] for another stage's scope: none is set then.
     async fn limit(&self, limits: Vec<(Scope, Option<Usd>)>) -> Result<(), LedgerError>;
 
     /// Takes a hold in all its scopes, or in none. Expired unsent holds in its way are refunded first. The same request again
-    /// gives the same hold.
+    /// gives the same hold, and again the alerts of thresholds that its scopes still pass.
     ///
     /// # Errors
     /// [`Kind::Exceeded`] with the first scope that has no room; [`Kind::Conflict`] if another request took that id.
@@ -83,7 +87,7 @@ pub trait BudgetLedger: fmt::Debug + Send + Sync + 'static {
     async fn send(&self, hold: HoldId, now: Timestamp) -> Result<(), LedgerError>;
 
     /// Puts the cost in the place of the hold, whatever state that is in: a cost that comes late is still a cost. The same cost
-    /// again is no change.
+    /// again is no change, and tells alerts as a repeated reservation does.
     ///
     /// # Errors
     /// [`Kind::Conflict`] if it was settled with another cost.
@@ -118,7 +122,8 @@ pub trait BudgetLedger: fmt::Debug + Send + Sync + 'static {
 pub struct Reserved {
     /// It.
     pub hold: Hold,
-    /// Thresholds that it passed, for the first time in its month: hand them to whoever watches.
+    /// Thresholds that it passed, for the first time in its month, or that were passed before a repetition: hand them to whoever
+    /// watches, who knows them again by their keys.
     pub alerts: Vec<Alert>,
 }
 

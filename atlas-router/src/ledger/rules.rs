@@ -4,7 +4,7 @@ use super::error::{Exceeded, Kind, LedgerError};
 use super::hold::{Hold, HoldId, HoldState, Reserve};
 use super::scope::{Balance, Month, Scope};
 use super::{ALERT_PERCENT, MAX_BATCH, Reserved};
-use atlas_schema::{Alert, AlertKind, CorrelationId, Severity, Stage, Timestamp, Usd};
+use atlas_schema::{Alert, AlertKind, Severity, Stage, Timestamp, Usd};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -48,6 +48,24 @@ pub(super) fn check(stage: Stage, request: &Reserve) -> Result<(), (Kind, &'stat
     Ok(())
 }
 
+/// Refuses limits that no ledger takes.
+pub(super) fn check_limits(
+    stage: Stage,
+    limits: &[(Scope, Option<Usd>)],
+    backend: &'static str,
+) -> Result<(), LedgerError> {
+    let refuse = |kind, why: &'static str| Err(LedgerError::new(kind, backend, "limit").with_source(why));
+    for (scope, limit) in limits {
+        if matches!(scope, Scope::Stage(other) if *other != stage) {
+            return refuse(Kind::WrongStage, "a scope names another stage");
+        }
+        if limit.is_some_and(|limit| limit < Usd::ZERO) {
+            return refuse(Kind::InvalidInput, "a limit must not be negative");
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn reserve<R: Rows>(
     rows: &mut R,
     stage: Stage,
@@ -57,11 +75,11 @@ pub(super) fn reserve<R: Rows>(
     const OPERATION: &str = "reserve";
     check(stage, &request).map_err(|(kind, why)| refuse(rows, kind, OPERATION).with_source(why))?;
     if let Some(hold) = rows.hold(request.id)? {
-        return if is_of(&hold, &request) {
-            Ok(Reserved { hold, alerts: Vec::new() })
-        } else {
-            Err(refuse(rows, Kind::Conflict, OPERATION))
-        };
+        if !is_of(&hold, &request) {
+            return Err(refuse(rows, Kind::Conflict, OPERATION));
+        }
+        let alerts = raised_before(rows, &hold, stage, now)?;
+        return Ok(Reserved { hold, alerts });
     }
     let month = Month::of(now);
     let mut balances = balances(rows, &request.scopes, month)?;
@@ -89,7 +107,7 @@ pub(super) fn reserve<R: Rows>(
     let mut alerts = Vec::new();
     for (scope, balance) in &mut balances {
         balance.held = balance.held.saturating_add(hold.amount);
-        alerts.extend(alert(scope, month, balance, stage, now, hold.correlation_id.as_ref()));
+        alerts.extend(alert(&hold, scope, balance, stage, now));
         rows.put_balance(scope, month, balance)?;
     }
     rows.put_hold(&hold)?;
@@ -141,7 +159,11 @@ pub(super) fn settle<R: Rows>(
     }
     let mut hold = rows.hold(id)?.ok_or_else(|| refuse(rows, Kind::NotFound, OPERATION))?;
     if hold.state == HoldState::Settled {
-        return if hold.cost == cost { Ok(Vec::new()) } else { Err(refuse(rows, Kind::Conflict, OPERATION)) };
+        return if hold.cost == cost {
+            raised_before(rows, &hold, stage, now)
+        } else {
+            Err(refuse(rows, Kind::Conflict, OPERATION))
+        };
     }
     let held = if hold.state.is_open() { hold.amount } else { Usd::ZERO };
     let mut alerts = Vec::new();
@@ -149,7 +171,7 @@ pub(super) fn settle<R: Rows>(
         let mut balance = rows.balance(scope, hold.month)?;
         balance.held = less(balance.held, held);
         balance.settled = balance.settled.saturating_add(cost);
-        alerts.extend(alert(scope, hold.month, &mut balance, stage, now, hold.correlation_id.as_ref()));
+        alerts.extend(alert(&hold, scope, &mut balance, stage, now));
         rows.put_balance(scope, hold.month, &balance)?;
     }
     (hold.state, hold.cost) = (HoldState::Settled, cost);
@@ -169,8 +191,14 @@ pub(super) fn release<R: Rows>(rows: &mut R, id: HoldId) -> Result<(), LedgerErr
 
 pub(super) fn sweep<R: Rows>(rows: &mut R, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
     let expired = rows.expired(now, limit.min(MAX_BATCH))?;
-    let count = expired.len();
-    expired.into_iter().try_for_each(|hold| refund(rows, hold))?;
+    let mut count = 0;
+    for hold in expired {
+        let id = hold.id;
+        match refund(rows, hold) {
+            Err(error) if error.kind() == Kind::Corrupt => pass_over(rows.backend(), &id),
+            done => done.map(|()| count += 1)?,
+        }
+    }
     Ok(count)
 }
 
@@ -185,13 +213,18 @@ pub(super) fn expire<R: Rows>(rows: &mut R, id: HoldId, now: Timestamp) -> Resul
 }
 
 fn refund<R: Rows>(rows: &mut R, mut hold: Hold) -> Result<(), LedgerError> {
-    for scope in &hold.scopes {
-        let mut balance = rows.balance(scope, hold.month)?;
+    // All are read before any is written: what can't be read leaves nothing half done.
+    for (scope, mut balance) in balances(rows, &hold.scopes, hold.month)? {
         balance.held = less(balance.held, hold.amount);
-        rows.put_balance(scope, hold.month, &balance)?;
+        rows.put_balance(&scope, hold.month, &balance)?;
     }
     hold.state = HoldState::Released;
     rows.put_hold(&hold)
+}
+
+/// A damaged hold keeps its money, and must not keep that of all others.
+pub(super) fn pass_over(backend: &'static str, id: &dyn std::fmt::Display) {
+    tracing::error!(backend, hold = %id, "a stored hold can't be read and was passed over: repair or restore it");
 }
 
 /// What is held never falls under zero.
@@ -199,24 +232,37 @@ fn less(held: Usd, by: Usd) -> Usd {
     held.checked_sub(by).unwrap_or(Usd::ZERO).max(Usd::ZERO)
 }
 
-/// The alert of a threshold that was passed just now, and the mark that it was raised.
-fn alert(
-    scope: &Scope,
-    month: Month,
-    balance: &mut Balance,
-    stage: Stage,
-    now: Timestamp,
-    correlation_id: Option<&CorrelationId>,
-) -> Vec<Alert> {
+/// The alerts of thresholds that were passed just now, and the mark that they were raised.
+fn alert(hold: &Hold, scope: &Scope, balance: &mut Balance, stage: Stage, now: Timestamp) -> Vec<Alert> {
+    let mut passed = passed(balance);
+    passed.retain(|percent| *percent > balance.alerted);
+    balance.alerted = passed.last().copied().unwrap_or(balance.alerted);
+    told(hold, scope, balance, passed, stage, now)
+}
+
+/// For a call that is repeated: the answer to the first one, with its alerts, may have been lost, and the marks stay. So they
+/// are told again, as far as they still hold.
+fn raised_before<R: Rows>(rows: &mut R, hold: &Hold, stage: Stage, now: Timestamp) -> Result<Vec<Alert>, LedgerError> {
+    let mut alerts = Vec::new();
+    for (scope, balance) in balances(rows, &hold.scopes, hold.month)? {
+        let mut passed = passed(&balance);
+        passed.retain(|percent| *percent <= balance.alerted);
+        alerts.extend(told(hold, &scope, &balance, passed, stage, now));
+    }
+    Ok(alerts)
+}
+
+/// The thresholds that are passed, in percent.
+fn passed(balance: &Balance) -> Vec<u8> {
     let Some(limit) = balance.limit.filter(|limit| *limit > Usd::ZERO) else { return Vec::new() };
-    let used = balance.used();
-    let passed = |percent: &u8| {
-        let share = i128::from(limit.as_nanos()) * i128::from(*percent);
-        *percent > balance.alerted && i128::from(used.as_nanos()) * 100 >= share
-    };
-    let passed: Vec<u8> = ALERT_PERCENT.into_iter().filter(passed).collect();
-    let Some(highest) = passed.last() else { return Vec::new() };
-    balance.alerted = *highest;
+    let used = i128::from(balance.used().as_nanos()) * 100;
+    let share = |percent: u8| i128::from(limit.as_nanos()) * i128::from(percent);
+    ALERT_PERCENT.into_iter().filter(|percent| used >= share(*percent)).collect()
+}
+
+fn told(hold: &Hold, scope: &Scope, balance: &Balance, passed: Vec<u8>, stage: Stage, now: Timestamp) -> Vec<Alert> {
+    let Some(limit) = balance.limit else { return Vec::new() };
+    let (used, month) = (balance.used(), hold.month);
     let raised = passed.into_iter().map(|percent| Alert {
         key: format!("budget/{scope}/{month}/{percent}"),
         severity: if percent >= 95 { Severity::Critical } else { Severity::Warning },
@@ -226,7 +272,7 @@ fn alert(
         message: format!(
             "{scope} has used ${used} of ${limit} in {month}: raise the limit, or look at what is spending it"
         ),
-        correlation_id: correlation_id.cloned(),
+        correlation_id: hold.correlation_id.clone(),
     });
     raised.collect()
 }

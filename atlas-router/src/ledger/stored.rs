@@ -16,6 +16,12 @@ pub(super) const fn number(state: HoldState) -> i64 {
     }
 }
 
+/// Money that was counted: less than nothing is damage.
+pub(super) fn counted(nanos: i64, backend: &'static str, operation: &'static str) -> Result<Usd, LedgerError> {
+    let corrupt = || LedgerError::new(Kind::Corrupt, backend, operation).with_source("an amount is negative");
+    (nanos >= 0).then(|| Usd::from_nanos(nanos)).ok_or_else(corrupt)
+}
+
 /// A row or an item.
 pub(super) struct StoredHold {
     pub(super) id: [u8; 16],
@@ -57,9 +63,9 @@ impl StoredHold {
             id: HoldId::from_bytes(self.id),
             month: Month::from_number(self.month),
             scopes: serde_json::from_str(&self.scopes).map_err(|_| corrupt())?,
-            amount: Usd::from_nanos(self.amount),
+            amount: counted(self.amount, backend, operation)?,
             state: HoldState::ALL.into_iter().find(|one| number(*one) == self.state).ok_or_else(corrupt)?,
-            cost: Usd::from_nanos(self.cost),
+            cost: counted(self.cost, backend, operation)?,
             created_at: Timestamp::from_millis(self.created_at).map_err(|_| corrupt())?,
             expires_at: Timestamp::from_millis(self.expires_at).map_err(|_| corrupt())?,
             model: ModelId::new(self.model),

@@ -57,7 +57,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// Takes alerts of budgets, each at most once.
+/// Takes alerts of budgets. One can come again with the same key, if an answer of the ledger was lost.
 type Alerts = Arc<dyn Fn(atlas_schema::Alert) + Send + Sync>;
 
 /// Answers requests through models, within budgets. Clones share everything.

@@ -1,11 +1,12 @@
 //! The ledger in an SQLite file, where other connections and the database itself get in its way.
 
-use crate::spend::{PRICE, now, scopes};
+use crate::spend::{PRICE, budget, month, now, scopes};
 use atlas_router::catalogue::ModelId;
-use atlas_router::ledger::{BudgetLedger, HoldId, Reserve, SqliteLedger};
+use atlas_router::ledger::{BudgetLedger, HoldId, HoldState, Kind, Reserve, SqliteLedger};
 use atlas_schema::Stage;
 use rusqlite::Connection;
 use std::sync::Barrier;
+use std::time::Duration;
 
 fn request(n: u8, model: &str) -> Reserve {
     Reserve::new(HoldId::from_bytes([n; 16]), scopes(), PRICE, ModelId::new(model))
@@ -63,4 +64,40 @@ async fn calls_of_a_commit_that_the_database_undid_are_to_be_repeated_and_left_n
     }
     assert!(undone > 4, "all undid themselves only: {undone}");
     ledger.reserve(request(0, "m"), now()).await.unwrap();
+}
+
+#[tokio::test]
+async fn damaged_holds_keep_no_other_from_its_refund_and_damaged_sums_fail_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("l.db");
+    let ledger = SqliteLedger::open(&path, Stage::Dev).unwrap();
+    for n in 0..4 {
+        ledger.reserve(request(n, "m"), now()).await.unwrap();
+    }
+    for n in 2..4 {
+        ledger.send(request(n, "m").id, now()).await.unwrap();
+    }
+    let other = Connection::open(&path).unwrap();
+    other.execute("UPDATE atlas_router_hold SET scopes = 'x' WHERE id = ?1", [[0_u8; 16]]).unwrap();
+    other.execute("UPDATE atlas_router_hold SET amount = -1 WHERE id = ?1", [[2_u8; 16]]).unwrap();
+    let later = now().saturating_add(Duration::from_hours(1));
+    assert_eq!(ledger.sweep(later, 10).await.unwrap(), 1);
+    assert_eq!(ledger.balance(&scopes()[0], month()).await.unwrap().held, budget(3));
+    let listed = ledger.unreconciled(later, 10).await.unwrap();
+    assert_eq!(listed.iter().map(|hold| hold.id).collect::<Vec<_>>(), [request(3, "m").id]);
+    other.execute("UPDATE atlas_router_balance SET held = -1", []).unwrap();
+    assert_eq!(ledger.reserve(request(9, "m"), now()).await.unwrap_err().kind(), Kind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_refused_reservation_leaves_its_refunds() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = SqliteLedger::open(folder.path().join("l.db"), Stage::Dev).unwrap();
+    ledger.limit(vec![(scopes()[1].clone(), Some(budget(2)))]).await.unwrap();
+    ledger.reserve(request(1, "m"), now()).await.unwrap();
+    let mut too_much = request(2, "m");
+    too_much.amount = budget(3);
+    let later = now().saturating_add(Duration::from_hours(1));
+    assert_eq!(ledger.reserve(too_much, later).await.unwrap_err().kind(), Kind::Exceeded);
+    assert_eq!(ledger.hold(request(1, "m").id).await.unwrap().unwrap().state, HoldState::Released);
 }

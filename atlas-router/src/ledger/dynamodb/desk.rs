@@ -8,6 +8,7 @@ use super::item::{
 use crate::ledger::error::{Kind, LedgerError};
 use crate::ledger::group::Desk;
 use crate::ledger::hold::{Hold, HoldId, HoldState};
+use crate::ledger::rules::pass_over;
 use crate::ledger::scope::Balance;
 use crate::ledger::sheet::{Answer, Call, Place, Sheet};
 use crate::random::Random;
@@ -283,7 +284,10 @@ impl Db {
             let Some(partition) = open_partition(state, shard) else { continue };
             let until = Some(due_until(now));
             for found in self.query(OPEN, partition, until, limit, operation).await? {
-                due.push((item::text_of(&found, OPEN.2, operation)?.to_owned(), item::id_of(&found, operation)?));
+                match (item::text_of(&found, OPEN.2, operation), item::id_of(&found, operation)) {
+                    (Ok(place), Ok(id)) => due.push((place.to_owned(), id)),
+                    _ => pass_over(BACKEND, &item::text_of(&found, PK, operation).unwrap_or("without a key")),
+                }
             }
         }
         due.sort_unstable();

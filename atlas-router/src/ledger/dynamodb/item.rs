@@ -4,7 +4,7 @@ use super::error::{BACKEND, corrupt};
 use crate::ledger::error::LedgerError;
 use crate::ledger::hold::{Hold, HoldId, HoldState};
 use crate::ledger::scope::{Balance, Month};
-use crate::ledger::stored::{StoredHold, number as state_number};
+use crate::ledger::stored::{StoredHold, counted, number as state_number};
 use atlas_schema::{Timestamp, Usd};
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::HashMap;
@@ -163,9 +163,9 @@ pub(super) fn month_names(month: Month) -> [String; 3] {
 pub(super) fn balance(item: Option<&Item>, month: Month, operation: &'static str) -> Result<Balance, LedgerError> {
     let Some(item) = item else { return Ok(Balance::default()) };
     let [held, settled, alerted] = month_names(month);
-    let money = |name: &str| maybe_number(item, name, operation).map(|n| n.map(Usd::from_nanos));
+    let money = |name: &str| maybe_number(item, name, operation)?.map(|n| counted(n, BACKEND, operation)).transpose();
     Ok(Balance {
-        limit: money("cap")?,
+        limit: maybe_number(item, "cap", operation)?.map(Usd::from_nanos),
         held: money(&held)?.unwrap_or(Usd::ZERO),
         settled: money(&settled)?.unwrap_or(Usd::ZERO),
         alerted: maybe_number(item, &alerted, operation)?.unwrap_or(0),

@@ -32,7 +32,7 @@ use super::error::{Kind, LedgerError};
 use super::group::Group;
 use super::hold::{Hold, HoldId, HoldState, Reserve};
 use super::scope::{Balance, Month, Scope};
-use super::{BudgetLedger, GroupBy, Line, MAX_BATCH, Reserved, report};
+use super::{BudgetLedger, GroupBy, Line, MAX_BATCH, Reserved, report, rules};
 use crate::random::Random;
 use async_trait::async_trait;
 use atlas_schema::{Alert, Stage, Timestamp, Usd};
@@ -104,6 +104,7 @@ impl BudgetLedger for DynamoLedger {
     /// More than 100 limits are several transactions, each whole.
     async fn limit(&self, limits: Vec<(Scope, Option<Usd>)>) -> Result<(), LedgerError> {
         const OPERATION: &str = "limit";
+        rules::check_limits(self.db().stage, &limits, BACKEND)?;
         // The last word on a scope counts.
         let limits: BTreeMap<String, Option<Usd>> =
             limits.into_iter().map(|(scope, limit)| (scope_key(&scope.to_string()), limit)).collect();
@@ -150,7 +151,14 @@ impl BudgetLedger for DynamoLedger {
     async fn unreconciled(&self, now: Timestamp, limit: usize) -> Result<Vec<Hold>, LedgerError> {
         const OPERATION: &str = "unreconciled";
         let due = self.db().due(HoldState::Sent, now, limit.min(MAX_BATCH), OPERATION).await?;
-        let mut holds = self.db().holds(&due.into_iter().collect(), OPERATION).await?;
+        let found = self.db().read(due.into_iter().map(item::hold_key).collect(), OPERATION).await?;
+        let mut holds = Vec::new();
+        for (key, found) in &found {
+            match item::hold(found, OPERATION) {
+                Err(error) if error.kind() == Kind::Corrupt => rules::pass_over(BACKEND, key),
+                hold => holds.push(hold?),
+            }
+        }
         holds.retain(|hold| hold.state == HoldState::Sent && hold.expires_at <= now);
         holds.sort_unstable_by_key(|hold| (hold.expires_at, hold.id));
         Ok(holds)

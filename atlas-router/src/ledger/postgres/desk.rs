@@ -8,6 +8,7 @@ use super::rows::{COLUMNS, balance, hold};
 use crate::ledger::error::{Kind, LedgerError};
 use crate::ledger::group::{Desk, PATIENCE};
 use crate::ledger::hold::{Hold, HoldId};
+use crate::ledger::rules::pass_over;
 use crate::ledger::scope::Month;
 use crate::ledger::sheet::{Answer, Call, Place, Sheet};
 use crate::ledger::stored::{StoredHold, number};
@@ -115,7 +116,14 @@ impl Desk for Db {
             "SELECT id FROM atlas_router_hold WHERE state = 0 AND expires_at <= $1 ORDER BY expires_at, id LIMIT $2";
         let client = self.client("sweep").await?;
         let rows = super::rows::query(&client, "sweep", sql, &[&now.as_millis(), &super::rows::most(limit)]).await?;
-        rows.iter().map(|row| super::rows::id(row, 0, "sweep")).collect()
+        let readable = |row: &Row| match super::rows::id(row, 0, "sweep") {
+            Err(error) if error.kind() == Kind::Corrupt => {
+                pass_over(BACKEND, &"without an id");
+                None
+            }
+            id => Some(id),
+        };
+        rows.iter().filter_map(readable).collect()
     }
 }
 

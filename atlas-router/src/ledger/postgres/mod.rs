@@ -14,16 +14,16 @@ mod error;
 mod rows;
 mod schema;
 
-use super::error::LedgerError;
+use super::error::{Kind, LedgerError};
 use super::group::Group;
 use super::hold::{Hold, HoldId, Reserve};
 use super::scope::{Balance, Month, Scope};
-use super::{BudgetLedger, GroupBy, Line, MAX_BATCH, Reserved};
+use super::{BudgetLedger, GroupBy, Line, MAX_BATCH, Reserved, rules};
 use async_trait::async_trait;
 use atlas_schema::{Alert, Stage, Timestamp, Usd};
 use deadpool_postgres::Pool;
 use desk::{Db, month_number};
-use error::failed;
+use error::{BACKEND, failed};
 use rows::{COLUMNS, get, most, query};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -73,6 +73,7 @@ impl BudgetLedger for PostgresLedger {
 
     async fn limit(&self, limits: Vec<(Scope, Option<Usd>)>) -> Result<(), LedgerError> {
         const OPERATION: &str = "limit";
+        rules::check_limits(self.group.desk.stage, &limits, BACKEND)?;
         let wrong = |error: tokio_postgres::Error| failed(OPERATION, &error);
         // The last word on a scope counts, and rows are locked in order.
         let limits: BTreeMap<String, Option<Usd>> =
@@ -120,7 +121,15 @@ impl BudgetLedger for PostgresLedger {
              ORDER BY expires_at, id LIMIT $2"
         );
         let rows = self.rows(OPERATION, &sql, &[&now.as_millis(), &most(limit.min(MAX_BATCH))]).await?;
-        rows.iter().map(|row| rows::hold(row, OPERATION)).collect()
+        let readable = |row: &tokio_postgres::Row| match rows::hold(row, OPERATION) {
+            Err(error) if error.kind() == Kind::Corrupt => {
+                let id = rows::id(row, 0, OPERATION).map_or_else(|_| "without an id".into(), |id| id.to_string());
+                rules::pass_over(BACKEND, &id);
+                None
+            }
+            hold => Some(hold),
+        };
+        rows.iter().filter_map(readable).collect()
     }
 
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, LedgerError> {

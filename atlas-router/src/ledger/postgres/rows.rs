@@ -4,7 +4,7 @@ use super::error::{BACKEND, failed};
 use crate::ledger::error::LedgerError;
 use crate::ledger::hold::{Hold, HoldId};
 use crate::ledger::scope::Balance;
-use crate::ledger::stored::StoredHold;
+use crate::ledger::stored::{StoredHold, counted};
 use atlas_schema::Usd;
 use deadpool_postgres::Client;
 use tokio_postgres::Row;
@@ -68,8 +68,8 @@ pub(super) fn balance(
 ) -> Result<Balance, LedgerError> {
     Ok(Balance {
         limit: limit.map(Usd::from_nanos),
-        held: Usd::from_nanos(get(row, at, operation)?),
-        settled: Usd::from_nanos(get(row, at + 1, operation)?),
+        held: counted(get(row, at, operation)?, BACKEND, operation)?,
+        settled: counted(get(row, at + 1, operation)?, BACKEND, operation)?,
         alerted: u8::try_from(get::<i16>(row, at + 2, operation)?)
             .map_err(|_| super::error::corrupt(operation, "a share is at most 100 percent"))?,
     })

@@ -15,6 +15,7 @@ use super::scope::{Balance, Month, Scope};
 use super::{BudgetLedger, GroupBy, Line, MAX_BATCH, Reserved};
 use async_trait::async_trait;
 use atlas_schema::{Alert, Stage, Timestamp, Usd};
+use rows::SqliteRows;
 use std::path::Path;
 use writer::Writer;
 
@@ -46,12 +47,18 @@ impl BudgetLedger for SqliteLedger {
     }
 
     async fn limit(&self, limits: Vec<(Scope, Option<Usd>)>) -> Result<(), LedgerError> {
+        rules::check_limits(self.stage, &limits, BACKEND)?;
         self.writer.call("limit", move |rows| rows.limit(&limits)).await
     }
 
     async fn reserve(&self, request: Reserve, now: Timestamp) -> Result<Reserved, LedgerError> {
         let stage = self.stage;
-        self.writer.call("reserve", move |rows| rules::reserve(rows, stage, request, now)).await
+        // Refused for want of room, it wrote nothing but refunds, which stand.
+        let reserve = move |rows: &mut SqliteRows<'_>| match rules::reserve(rows, stage, request, now) {
+            Err(error) if error.kind() == Kind::Exceeded => Ok(Err(error)),
+            other => other.map(Ok),
+        };
+        self.writer.call("reserve", reserve).await?
     }
 
     async fn send(&self, hold: HoldId, _: Timestamp) -> Result<(), LedgerError> {

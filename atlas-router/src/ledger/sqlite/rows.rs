@@ -1,11 +1,11 @@
 //! Rows as SQL.
 
 use super::{BACKEND, failed};
-use crate::ledger::error::LedgerError;
+use crate::ledger::error::{Kind, LedgerError};
 use crate::ledger::hold::{Hold, HoldId, HoldState};
-use crate::ledger::rules::Rows;
+use crate::ledger::rules::{Rows, pass_over};
 use crate::ledger::scope::{Balance, Month, Scope};
-use crate::ledger::stored::{StoredHold, number};
+use crate::ledger::stored::{StoredHold, counted, number};
 use crate::ledger::{GroupBy, Line};
 use atlas_schema::{Timestamp, Usd};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -50,7 +50,17 @@ impl SqliteRows<'_> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let found = statement.query_map(params![now.as_millis(), limit], read).map_err(self.fail())?;
         let rows: Vec<StoredHold> = found.collect::<Result<_, _>>().map_err(self.fail())?;
-        rows.into_iter().map(|row| row.check(BACKEND, self.operation)).collect()
+        let readable = |row: StoredHold| {
+            let id = HoldId::from_bytes(row.id);
+            match row.check(BACKEND, self.operation) {
+                Err(error) if error.kind() == Kind::Corrupt => {
+                    pass_over(BACKEND, &id);
+                    None
+                }
+                hold => Some(hold),
+            }
+        };
+        rows.into_iter().filter_map(readable).collect()
     }
 
     pub(super) fn report(&self, month: Month, by: GroupBy) -> Result<Vec<Line>, LedgerError> {
@@ -126,14 +136,16 @@ impl Rows for SqliteRows<'_> {
              LEFT JOIN atlas_router_balance b ON b.scope = asked.scope AND b.month = ?2";
         let mut statement = self.connection.prepare_cached(sql).map_err(self.fail())?;
         let balance = |row: &Row<'_>| {
-            Ok(Balance {
-                limit: row.get::<_, Option<i64>>(0)?.map(Usd::from_nanos),
-                held: Usd::from_nanos(row.get(1)?),
-                settled: Usd::from_nanos(row.get(2)?),
-                alerted: row.get(3)?,
-            })
+            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, u8>(3)?))
         };
-        statement.query_row(params![scope.to_string(), month.as_number()], balance).map_err(self.fail())
+        let found = statement.query_row(params![scope.to_string(), month.as_number()], balance);
+        let (limit, held, settled, alerted) = found.map_err(self.fail())?;
+        Ok(Balance {
+            limit: limit.map(Usd::from_nanos),
+            held: counted(held, BACKEND, self.operation)?,
+            settled: counted(settled, BACKEND, self.operation)?,
+            alerted,
+        })
     }
 
     fn put_balance(&mut self, scope: &Scope, month: Month, balance: &Balance) -> Result<(), LedgerError> {
