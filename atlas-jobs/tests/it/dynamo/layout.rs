@@ -322,6 +322,17 @@ testkit::with_dynamodb! {
     }
 
     #[tokio::test]
+    async fn a_list_stays_while_anything_on_it_is_held() {
+        let mut table = Table::new().await;
+        table.enqueue(4).await;
+        let claimed = table.trade(4, Vec::new()).await.claimed;
+        table.trade(0, claimed[..3].iter().map(done).collect()).await;
+        audit(&table.client, &table.name).await;
+        let sweep = SweepOptions::new(noon()).with_dead(vec![worker()]);
+        assert_eq!(table.another().await.sweep(sweep).await.unwrap().expired, 1);
+    }
+
+    #[tokio::test]
     async fn a_list_whose_claim_does_not_show_yet_stays() {
         let mut table = Table::new().await;
         let id = table.enqueue(1).await[0];
