@@ -190,7 +190,9 @@ async fn what_is_given_up_is_a_dead_letter_that_a_redrive_delivers() {
         assert_eq!((report.given_up, report.delivered), (2, 0));
         // One that says it is gone is asked once, the other as often as said.
         assert!(sender.asked(url) >= 3 && sender.asked("https://gone.example/") == 1);
-        let key = IdempotencyKey::new(format!("webhook:{}:3:callback", ended[0])).unwrap();
+        let ended_at = store.get_one(JobRef::Id(ended[0])).await.unwrap().unwrap().finished_at.unwrap();
+        let key = format!("webhook:{}:3:callback:{}", ended[0], ended_at.as_millis());
+        let key = IdempotencyKey::new(key).unwrap();
         let letter = store.get_one(JobRef::Idempotency(TenantId::default(), key)).await.unwrap().unwrap();
         let error = letter.error.clone().unwrap();
         assert_eq!(error.category, ErrorCategory::Network);
