@@ -3,8 +3,8 @@
 //! A commit costs a write to the disk, whatever it holds. So the calls that arrive while one is under way wait for it, and go
 //! together next. Callers that were answered together tend to ask again together, so the next group waits for as many beside
 //! those that wait already, a millisecond at most: else there would be two groups that take turns, each waiting for the commit
-//! of the other. A caller that is alone waits for no other, and nobody waits where commits are quick. A group that fails is tried call by call: nobody fails for the sake
-//! of another.
+//! of the other. A caller that is alone waits for no other, and nobody waits where commits are quick. A group that fails is
+//! tried call by call: nobody fails for the sake of another.
 
 use super::Db;
 use super::eager::Failed;
