@@ -4,6 +4,7 @@
 //! judged here.
 
 use super::repairs::{RepairKind, Repairs, Step};
+use super::scan::Document;
 use serde_json::{Map, Number, Value};
 use std::collections::HashSet;
 
@@ -13,9 +14,11 @@ const MOST_HOPS: usize = 32;
 const MOST_STEPS: usize = 20_000_000;
 
 /// Aligns a value with a schema; at the schema's places in `nullable` null means that the property is absent.
-pub(super) fn align(value: &mut Value, schema: &Value, nullable: &[String], repairs: &mut Repairs) {
+pub(super) fn align(document: &mut Document, schema: &Value, nullable: &[String]) {
+    let Document { value, repairs, half, .. } = document;
     let nullable = nullable.iter().filter_map(|place| schema.pointer(place)).map(std::ptr::from_ref).collect();
-    Aligning { root: schema, nullable, path: Vec::new(), repairs, steps: 0 }.node(value, schema, 0);
+    Aligning { root: schema, nullable, path: Vec::new(), half: half.as_deref(), repairs, steps: 0 }
+        .node(value, schema, 0);
 }
 
 struct Aligning<'a> {
@@ -23,6 +26,8 @@ struct Aligning<'a> {
     /// Schemas by where they are in memory, since equal ones may stand elsewhere.
     nullable: HashSet<*const Value>,
     path: Vec<Step>,
+    /// The place of a text that the reply ended in.
+    half: Option<&'a [Step]>,
     repairs: &'a mut Repairs,
     steps: usize,
 }
@@ -35,7 +40,7 @@ impl<'a> Aligning<'a> {
 
     fn node(&mut self, value: &mut Value, schema: &'a Value, hops: usize) {
         let Value::Object(map) = schema else { return };
-        if hops > MOST_HOPS || !self.has_steps(1) {
+        if hops > MOST_HOPS || !self.has_steps(1) || self.is_half(value) {
             return;
         }
         if let Some(target) = self.target(map) {
@@ -60,6 +65,26 @@ impl<'a> Aligning<'a> {
         }
     }
 
+    /// Whether that is a text, at the path, that the reply ended in: it is not known what it would have been.
+    fn is_half(&self, value: &Value) -> bool {
+        value.is_string() && self.half.is_some_and(|half| half == self.path.as_slice())
+    }
+
+    /// Whether a text of any words is what a schema wants, so that the beginning of one says something.
+    fn is_free(&self, schema: &'a Value, hops: usize) -> bool {
+        let Some(map) = schema.as_object() else { return schema != &Value::Bool(false) };
+        let has = |key: &&str| map.contains_key(*key);
+        hops <= MOST_HOPS
+            && names(map, "string") != Some(false)
+            && !["enum", "const", "pattern", "format"].iter().any(has)
+            && self.target(map).is_none_or(|target| self.is_free(target, hops + 1))
+            && list(map, "allOf").iter().all(|one| self.is_free(one, hops + 1))
+            && ["anyOf", "oneOf"].into_iter().all(|key| {
+                let branches = list(map, key);
+                branches.is_empty() || branches.iter().any(|one| self.is_free(one, hops + 1))
+            })
+    }
+
     fn target(&self, map: &Map<String, Value>) -> Option<&'a Value> {
         self.root.pointer(map.get("$ref")?.as_str()?.strip_prefix('#')?)
     }
@@ -70,12 +95,18 @@ impl<'a> Aligning<'a> {
             if !self.has_steps(1) {
                 return;
             }
-            let is_absent = !members.contains_key(name);
-            if is_absent && !self.nullable.contains(&std::ptr::from_ref(schema)) {
+            let was_absent = !members.contains_key(name);
+            if was_absent && !self.nullable.contains(&std::ptr::from_ref(schema)) {
                 continue;
             }
             self.path.push(Step::Key(name.clone()));
-            if is_absent {
+            let is_half = members.get(name).is_some_and(|member| self.is_half(member)) && !self.is_free(schema, 0);
+            if is_half {
+                members.remove(name);
+            }
+            if is_half && !self.nullable.contains(&std::ptr::from_ref(schema)) {
+                // It is left out, as what had only begun is everywhere.
+            } else if was_absent || is_half {
                 members.insert(name.clone(), Value::Null);
                 self.repairs.note(RepairKind::AbsentAsNull, &self.path);
             } else if let Some(member) = members.get_mut(name) {
@@ -84,28 +115,37 @@ impl<'a> Aligning<'a> {
             self.path.pop();
         }
         let Some(schema @ Value::Object(_)) = map.get("additionalProperties") else { return };
-        for (name, member) in members.iter_mut() {
-            if properties.is_none_or(|known| !known.contains_key(name)) {
-                self.path.push(Step::Key(name.clone()));
-                self.node(member, schema, 0);
-                self.path.pop();
+        members.retain(|name, member| {
+            if properties.is_some_and(|known| known.contains_key(name)) {
+                return true;
             }
-        }
+            self.path.push(Step::Key(name.clone()));
+            let is_kept = !self.is_half(member) || self.is_free(schema, 0);
+            self.node(member, schema, 0);
+            self.path.pop();
+            is_kept
+        });
     }
 
-    fn array(&mut self, items: &mut [Value], map: &'a Map<String, Value>) {
+    fn array(&mut self, items: &mut Vec<Value>, map: &'a Map<String, Value>) {
         let first = list(map, "prefixItems");
+        let mut ends_half = false;
         for (at, item) in items.iter_mut().enumerate() {
             let Some(schema) = first.get(at).or_else(|| map.get("items")) else { return };
             self.path.push(Step::At(at));
+            ends_half = self.is_half(item) && !self.is_free(schema, 0);
             self.node(item, schema, 0);
             self.path.pop();
+        }
+        if ends_half {
+            items.pop();
         }
     }
 
     /// The branch of a choice that a value is meant for, if that is plain.
     fn choose(&mut self, value: &Value, branches: &'a [Value], hops: usize) -> Option<&'a Value> {
-        if branches.is_empty() || !self.has_steps(branches.len()) {
+        let steps: usize = branches.iter().filter_map(|branch| self.leaf(branch, hops + 1)).map(weight).sum();
+        if branches.is_empty() || !self.has_steps(branches.len().saturating_add(steps)) {
             return None;
         }
         let fitting: Vec<&Value> = branches.iter().filter(|branch| self.fits(value, branch, hops + 1)).collect();
@@ -163,6 +203,14 @@ impl<'a> Aligning<'a> {
 
 fn list<'a>(map: &'a Map<String, Value>, key: &str) -> &'a [Value] {
     map.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// How much there is to compare with a branch.
+fn weight(map: &Map<String, Value>) -> usize {
+    let properties = map.get("properties").and_then(Value::as_object);
+    let fixed = properties.into_iter().flatten().filter_map(|(_, schema)| schema.as_object());
+    let listed: usize = fixed.map(|schema| list(schema, "enum").len()).sum();
+    properties.map_or(0, Map::len) + listed + list(map, "required").len() + list(map, "enum").len()
 }
 
 /// Whether a schema names that type; `None` if it names none.
@@ -237,6 +285,11 @@ fn spelled(text: &str) -> Option<Number> {
     const MOST_DIGITS: usize = 15;
     let number: Number = text.parse().ok()?;
     let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    // Too small for a double: what is left of it is not what was written.
+    let is_tiny = number.as_f64().is_some_and(|float| float == 0.0 || float.is_subnormal());
+    if is_tiny && mantissa.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) {
+        return None;
+    }
     let digits = mantissa.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
     (number.is_i64() || number.is_u64() || digits <= MOST_DIGITS).then_some(number)
 }

@@ -178,7 +178,7 @@ impl Shape {
         let mut found = scan::documents(text, &self.bounds.held())
             .map_err(|error| Rejected { is_truncated: error.is_truncated(), why: Why::Unread(error) })?;
         for one in &mut found {
-            align::align(&mut one.value, self.schema.schema(), self.schema.nullable(), &mut one.repairs);
+            align::align(one, self.schema.schema(), self.schema.nullable());
         }
         let count = found.len();
         let is_truncated = found.iter().any(|one| one.repairs.is_truncated);

@@ -22,6 +22,8 @@ pub(super) struct Read {
     pub(super) value: Option<Value>,
     pub(super) end: usize,
     pub(super) repairs: Repairs,
+    /// The place of a text that the reply ended in.
+    pub(super) half: Option<Vec<Step>>,
 }
 
 /// A value that was not read.
@@ -33,12 +35,20 @@ pub(super) struct Unread {
 
 /// Reads the value that begins at `at`, which is on a character boundary. `values` counts over all values of a text.
 pub(super) fn value(text: &str, at: usize, bounds: &Bounds, values: &mut usize) -> Result<Read, Unread> {
-    let mut parser =
-        Parser { text, at, bounds, values: *values, path: Vec::new(), repairs: Repairs::default(), has_content: false };
+    let mut parser = Parser {
+        text,
+        at,
+        bounds,
+        values: *values,
+        path: Vec::new(),
+        repairs: Repairs::default(),
+        has_content: false,
+        half: None,
+    };
     let read = parser.value();
     *values = parser.values;
     match read {
-        Ok(value) => Ok(Read { value, end: parser.at, repairs: parser.repairs }),
+        Ok(value) => Ok(Read { value, end: parser.at, repairs: parser.repairs, half: parser.half }),
         Err(stop) => Err(Unread { stop, has_content: parser.has_content }),
     }
 }
@@ -61,6 +71,7 @@ pub(super) struct Parser<'a> {
     path: Vec<Step>,
     repairs: Repairs,
     has_content: bool,
+    half: Option<Vec<Step>>,
 }
 
 /// What stands between two tokens.
@@ -144,7 +155,12 @@ impl Parser<'_> {
             '-' | '+' | '.' | '0'..='9' => self.number(),
             letter if letter.is_ascii_alphabetic() => self.literal(),
             _ => match self.quoted() {
-                Some((text, _)) => Ok(Some(Value::String(text))),
+                Some((text, is_whole)) => {
+                    if !is_whole {
+                        self.half = Some(self.path.clone());
+                    }
+                    Ok(Some(Value::String(text)))
+                }
                 None => self.broken("must be a value"),
             },
         }
@@ -334,6 +350,9 @@ fn usual(written: &str) -> Option<String> {
         Some(rest) => ("-", rest),
         None => ("", written.strip_prefix('+').unwrap_or(written)),
     };
+    if rest.starts_with('-') {
+        return None;
+    }
     let (whole, fraction) = rest.split_once('.').unwrap_or((rest, ""));
     let (digits, exponent) = match fraction.find(['e', 'E']) {
         Some(at) => fraction.split_at(at),

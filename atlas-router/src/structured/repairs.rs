@@ -111,7 +111,7 @@ impl Repairs {
 }
 
 /// One step of the way into a value.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Key(String),
     At(usize),

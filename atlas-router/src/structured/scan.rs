@@ -5,7 +5,7 @@
 //! be taken for the whole.
 
 use super::parse::{self, Stop, is_space, spaces};
-use super::repairs::{RepairKind, Repairs};
+use super::repairs::{RepairKind, Repairs, Step};
 use super::{Bounds, ReadError};
 use serde_json::Value;
 use std::ops::Range;
@@ -20,6 +20,8 @@ const BRACKETS: [char; 2] = ['{', '['];
 pub(super) struct Document {
     pub(super) value: Value,
     pub(super) repairs: Repairs,
+    /// The place of a text that the reply ended in.
+    pub(super) half: Option<Vec<Step>>,
     /// Where it stands in the reply.
     pub(super) place: Range<usize>,
 }
@@ -117,7 +119,9 @@ impl Search<'_> {
             return false;
         }
         match read.value {
-            Some(value) => self.found.push(Document { value, repairs: read.repairs, place: at..read.end }),
+            Some(value) => {
+                self.found.push(Document { value, repairs: read.repairs, half: read.half, place: at..read.end });
+            }
             None => self.is_cut = at < end,
         }
         true
@@ -161,7 +165,12 @@ impl Search<'_> {
             Ok(read) => {
                 match read.value {
                     Some(value) => {
-                        self.found.push(Document { value, repairs: read.repairs, place: at..read.end });
+                        self.found.push(Document {
+                            value,
+                            repairs: read.repairs,
+                            half: read.half,
+                            place: at..read.end,
+                        });
                     }
                     None => self.is_cut = true,
                 }

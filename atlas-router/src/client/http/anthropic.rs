@@ -147,7 +147,7 @@ fn event(draft: &mut Draft, event: &Value) -> Said {
         Some("message_stop") => Said::Done,
         // There may be more of them in time, its documents say.
         Some(_) => Said::Nothing,
-        None => Said::Garbled,
+        None => Said::Garbled(None),
     }
 }
 

@@ -55,7 +55,7 @@ impl OpenAiClient {
 
     fn encode(&self, call: &Call) -> Result<Map<String, Value>, ClientError> {
         let body = match self.dialect {
-            Dialect::Responses => Some(responses::encode(call)),
+            Dialect::Responses => responses::encode(call),
             dialect => encode(call, dialect),
         };
         body.ok_or_else(|| ClientError::new(Fault::Unsupported))
@@ -198,7 +198,7 @@ fn event(draft: &mut Draft, chunk: &Value) -> Said {
         (_, Some(words)) if !words.is_empty() => Said::Refusal(words.to_owned()),
         (Some(words), _) => Said::Text(words.to_owned()),
         _ if chunk.get("choices").is_some_and(Value::is_array) => Said::Nothing,
-        _ => Said::Garbled,
+        _ => Said::Garbled(None),
     }
 }
 

@@ -10,8 +10,15 @@ use serde_json::{Map, Value, json};
 
 pub(super) const FORM: Form = Form { decode, usage, event };
 
-/// The request's body.
-pub(super) fn encode(call: &Call) -> Map<String, Value> {
+/// Less than this is refused as a cap of the output, by the reference of `max_output_tokens`.
+const LEAST_OUTPUT: u64 = 16;
+
+/// The request's body; `None` if the API does not take it.
+pub(super) fn encode(call: &Call) -> Option<Map<String, Value>> {
+    // More than was asked for would not be held for.
+    if call.output_cap < LEAST_OUTPUT {
+        return None;
+    }
     let input: Vec<Value> =
         call.messages.iter().map(|message| json!({ "role": message.role, "content": message.text })).collect();
     let mut body = Map::new();
@@ -42,7 +49,7 @@ pub(super) fn encode(call: &Call) -> Map<String, Value> {
     if call.cache_time == CacheTime::Long {
         body.insert("prompt_cache_retention".into(), json!("24h"));
     }
-    body
+    Some(body)
 }
 
 fn decode(answer: Answered) -> Result<Reply, ClientError> {
@@ -58,7 +65,10 @@ fn decode(answer: Answered) -> Result<Reply, ClientError> {
 
 /// The reply in a response that has come to its end.
 fn reply(body: &Value) -> Option<Reply> {
-    let output = body.get("output").and_then(Value::as_array)?;
+    Some(reply_of(body, body.get("output")?.as_array()?))
+}
+
+fn reply_of(body: &Value, output: &[Value]) -> Reply {
     let of = |item: &Value, kind: &str| item.get("type").and_then(Value::as_str) == Some(kind);
     let messages = output.iter().filter(|item| of(item, "message"));
     let parts = || messages.clone().filter_map(|item| item.get("content")?.as_array()).flatten();
@@ -80,23 +90,39 @@ fn reply(body: &Value) -> Option<Reply> {
     let mut reply = Reply::new(words, usage(body)).with_finish(finish);
     reply.service_tier = named(body.get("service_tier").and_then(Value::as_str));
     reply.model = named(body.get("model").and_then(Value::as_str));
-    Some(reply)
+    reply
+}
+
+/// The end of a stream. Some servers leave the output out there: then it is what came before.
+fn ended(draft: &mut Draft, body: &Value) -> Said {
+    let has_output = body.get("output").and_then(Value::as_array).is_some_and(|output| !output.is_empty());
+    if has_output || (draft.text.is_empty() && draft.refusal.is_empty()) {
+        return reply(body).map_or_else(|| Said::Garbled(usage(body)), |reply| Said::Whole(Box::new(reply)));
+    }
+    let mut reply = reply_of(body, &[]);
+    if draft.refusal.is_empty() {
+        reply.text = std::mem::take(&mut draft.text);
+    } else {
+        (reply.text, reply.finish) = (std::mem::take(&mut draft.refusal), Finish::Refused);
+    }
+    Said::Whole(Box::new(reply))
 }
 
 /// An event of a response. The last one has the whole of it.
-fn event(_: &mut Draft, event: &Value) -> Said {
+fn event(draft: &mut Draft, event: &Value) -> Said {
     let delta = || event.get("delta").and_then(Value::as_str).unwrap_or_default().to_owned();
     match event.get("type").and_then(Value::as_str) {
         Some("response.output_text.delta") => Said::Text(delta()),
         Some("response.refusal.delta") => Said::Refusal(delta()),
         Some("response.completed" | "response.incomplete") => {
-            event.get("response").and_then(reply).map_or(Said::Garbled, |reply| Said::Whole(Box::new(reply)))
+            event.get("response").map_or(Said::Garbled(None), |body| ended(draft, body))
         }
         Some("response.failed") => {
-            Said::Failed(event.get("response").and_then(|response| response.get("error")).cloned())
+            let body = event.get("response");
+            Said::Failed(body.and_then(|body| body.get("error")).cloned(), body.and_then(usage))
         }
         Some(_) => Said::Nothing,
-        None => Said::Garbled,
+        None => Said::Garbled(None),
     }
 }
 

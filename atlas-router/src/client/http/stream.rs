@@ -42,10 +42,10 @@ pub(super) enum Said {
     Done,
     /// The whole reply, in a form that says more than its pieces.
     Whole(Box<Reply>),
-    /// The provider failed, with that error.
-    Failed(Option<Value>),
-    /// The event is none of that provider's.
-    Garbled,
+    /// The provider failed, with that error, and bills that.
+    Failed(Option<Value>, Option<TokenUsage>),
+    /// The event is none of that provider's; what it bills, if it is the last one and says so.
+    Garbled(Option<TokenUsage>),
 }
 
 /// Reads one event of a provider into the draft.
@@ -134,6 +134,11 @@ impl Streaming {
     }
 
     fn event(&mut self, name: &str, data: &str) {
+        let data = data.trim();
+        if data.is_empty() {
+            // Some keep the connection open with it.
+            return;
+        }
         if data == "[DONE]" {
             return self.finish();
         }
@@ -165,11 +170,11 @@ impl Streaming {
                 self.ready.push_back(Ok(Piece::End(Box::new(reply))));
                 self.is_over = true;
             }
-            Said::Failed(error) => {
+            Said::Failed(error, usage) => {
                 let body = serde_json::json!({ "error": error });
-                self.fail(says_no(200, &self.headers, &body));
+                self.fail(says_no(200, &self.headers, &body).with_usage(usage));
             }
-            Said::Garbled => self.fail(ClientError::new(Fault::Garbled)),
+            Said::Garbled(usage) => self.fail(ClientError::new(Fault::Garbled).with_usage(usage)),
         }
         if self.draft.text.len() + self.draft.refusal.len() > self.max_bytes {
             self.fail(ClientError::new(Fault::TooLarge));

@@ -155,5 +155,32 @@ async fn a_stream_ends_with_the_whole_reply_and_is_broken_wherever_it_is_cut_bef
     });
     let (_, error) = told(failed.as_bytes(), false).await;
     let error = error.unwrap_err();
-    assert_eq!((classify(error.fault()).reason, error.usage()), (Reason::Overloaded, None));
+    assert_eq!((classify(error.fault()).reason, error.usage()), (Reason::Overloaded, Some(usage())));
+    let garbled = stream("response.completed", &[], |body| body.replace(r#""output":"#, r#""was":"#));
+    let error = told(garbled.as_bytes(), false).await.1.unwrap_err();
+    assert_eq!((error.fault(), error.usage()), (&Fault::Garbled, Some(usage())));
+}
+
+#[tokio::test]
+async fn a_stream_whose_end_has_no_output_ends_with_what_came_before() {
+    for output in [r#""was":"#, r#""output": [], "was":"#] {
+        let bare = |body: &str| body.replace(r#""output":"#, output);
+        let texts = [("response.output_text.delta", "{\"a\":"), ("response.output_text.delta", "1}")];
+        let whole = stream("response.completed", &texts, bare)
+            .replace("event: response.completed", "data: \n\nevent: response.completed");
+        let reply = told(whole.as_bytes(), false).await.1.unwrap();
+        assert_eq!((reply.text.as_str(), reply.finish, reply.usage), ("{\"a\":1}", Finish::Stop, Some(usage())));
+        let refused = stream("response.completed", &[("response.refusal.delta", "I can't.")], bare);
+        let reply = told(refused.as_bytes(), false).await.1.unwrap();
+        assert_eq!((reply.text.as_str(), reply.finish), ("I can't.", Finish::Refused));
+    }
+}
+
+#[tokio::test]
+async fn a_cap_that_the_api_refuses_is_not_sent() {
+    let server = Server::saying(200, "", REPLY).await;
+    let mut call = call();
+    call.output_cap = 15;
+    let error = openai(&server, Dialect::Responses).complete(&call).await.unwrap_err();
+    assert_eq!((error.fault(), server.asked().len()), (&Fault::Unsupported, 0));
 }

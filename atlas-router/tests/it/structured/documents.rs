@@ -92,6 +92,7 @@ fn what_could_mean_two_things_is_refused_with_its_place() {
         ("[1, undefined]", 4),
         ("[1, NaN]", 4),
         ("[1, 007]", 4),
+        ("[1, +-5]", 4),
         ("[1, 0x1F]", 4),
         ("[1, 1e999]", 4),
         ("[1, 2}", 5),

@@ -57,6 +57,7 @@ fn what_would_lose_something_or_could_mean_two_things_is_left_and_refused() {
         (json!({"type": "integer"}), "4.5"),
         (json!({"type": "number"}), "\"1,000\""),
         (json!({"type": "number"}), "\"0x10\""),
+        (json!({"type": "number"}), "\"1e-400\""),
         (json!({"type": "number"}), "\"007\""),
         (json!({"type": "number"}), "\"0.1234567890123456789\""),
         (json!({"type": "integer"}), "\"123456789012345678901234567890\""),
@@ -213,4 +214,36 @@ fn a_reply_that_was_cut_off_fits_if_its_beginning_does_and_says_so() {
     assert!(read.is_truncated, "{read}");
     let draft = shape.read("A draft: {\"a\": [1]}. And now: {\"b\": 1").unwrap();
     assert!(draft.repairs.is_truncated, "what was cut off may have been the answer");
+}
+
+#[test]
+fn a_text_that_was_cut_off_becomes_no_number_and_no_word_of_a_list() {
+    for property in [
+        json!({"type": "integer"}),
+        json!({"type": ["integer", "null"]}),
+        json!({"type": "string", "enum": ["12", "123"]}),
+        json!({"anyOf": [{"type": "integer"}, {"type": "boolean"}]}),
+    ] {
+        let list = json!({"type": "array", "items": property});
+        let shape = loose(json!({"properties": {"a": property, "l": list}, "additionalProperties": property}));
+        for (text, value) in
+            [("{\"a\": \"12", json!({})), ("{\"b\": \"12", json!({})), ("{\"l\": [\"12\", \"12", json!({"l": ["12"]}))]
+        {
+            let read = shape.read(text).unwrap();
+            let value = if value["l"].is_array() && property["enum"].is_null() { json!({"l": [12]}) } else { value };
+            assert_eq!((read.value, read.repairs.is_truncated), (value, true), "{property}: {text}");
+        }
+    }
+    let free = of(&json!({"anyOf": [{"type": "string"}, {"type": "null"}]}));
+    assert_eq!(free.read("{\"a\": \"wor").unwrap().value, json!({"a": "wor"}));
+}
+
+#[test]
+fn what_there_is_to_compare_with_a_choice_is_counted_so_that_large_choices_end() {
+    let names: Vec<String> = (0..10_000).map(|at| format!("n{at}")).collect();
+    let turned = json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]});
+    let shape = loose(json!({"type": "array", "items": {"anyOf": [{"type": "object", "required": names}, turned]}}));
+    assert!(shape.read("[{\"n\": \"1\"}]").is_ok());
+    let many = format!("[{}]", vec!["{\"n\": \"1\"}"; 2_500].join(","));
+    assert!(shape.read(&many).is_err(), "the last ones are left as they are");
 }
