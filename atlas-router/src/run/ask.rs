@@ -10,6 +10,7 @@ use crate::client::{Finish, Format, Message};
 use crate::structured::{Rejected, Repairs, Shape, Structured, Why};
 use atlas_schema::Usd;
 use serde_json::Value;
+use std::fmt;
 use tokio_util::sync::CancellationToken;
 
 /// A reply up to so many bytes is shown to the model again; of a longer one it is told only what was wrong.
@@ -31,8 +32,8 @@ impl Default for AskOptions {
     }
 }
 
-/// An answer that fits its schema.
-#[derive(Debug, Clone)]
+/// An answer that fits its schema. `Debug` does not show what it says.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Answer {
     /// What it says.
@@ -43,6 +44,16 @@ pub struct Answer {
     pub asks: u32,
     /// The last reply, with the attempts of all asks.
     pub outcome: Outcome,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("repairs", &self.repairs)
+            .field("asks", &self.asks)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Router {
@@ -130,10 +141,7 @@ fn left(mut limits: Limits, earlier: &[CallAttempt]) -> Limits {
 
 /// What was wrong, in words for the model: places and rules, at most some 10 KB.
 fn complaint(rejected: &Rejected) -> String {
-    let wrong = match &rejected.why {
-        Why::Truncated => "it was cut off before its end, so the document must be shorter".to_owned(),
-        why => why.to_string(),
-    };
+    let wrong = rejected.why.for_model();
     let cut =
         if rejected.is_truncated && rejected.why != Why::Truncated { " It was cut off before its end." } else { "" };
     format!(

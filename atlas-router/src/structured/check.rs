@@ -1,5 +1,6 @@
 //! Holding a document to its schema.
 
+use super::place::{Names, Place};
 use super::repairs::RepairKind;
 use super::{Bounds, ReadError, Repairs, align, scan};
 use crate::client::JsonSchema;
@@ -56,6 +57,7 @@ pub struct ShapeError {
 #[derive(Debug, Clone)]
 pub struct Shape {
     schema: JsonSchema,
+    names: Names,
     validator: Validator,
     bounds: Bounds,
 }
@@ -76,7 +78,8 @@ impl fmt::Debug for Structured {
     }
 }
 
-/// A reply that does not fit its schema. It holds places and rules, never values.
+/// A reply that does not fit its schema. It tells places and rules in the schema's own words: neither values nor keys that the model
+/// made up.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("the reply can't be used{}: {why}", if *.is_truncated { " and was cut off before its end" } else { "" })]
 #[non_exhaustive]
@@ -112,30 +115,59 @@ pub enum Why {
 }
 
 /// One thing that the schema does not allow.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mismatch {
-    /// Where in the document, as a JSON Pointer of at most 200 bytes and dots; empty for the whole.
+    /// Where in the document, as a JSON Pointer of at most 200 bytes and dots, with `*` for each key that the schema does not name; empty
+    /// for the whole.
     pub pointer: String,
     /// What must be there, from the schema.
     pub rule: String,
+    /// The place for the model that wrote it.
+    hint: String,
+}
+
+impl fmt::Debug for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mismatch").field("pointer", &self.pointer).field("rule", &self.rule).finish_non_exhaustive()
+    }
+}
+
+impl Mismatch {
+    fn at(&self, place: &str) -> String {
+        format!("{}: {}", if place.is_empty() { "the document" } else { place }, self.rule)
+    }
 }
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = if self.pointer.is_empty() { "the document" } else { &self.pointer };
-        write!(f, "{place}: {}", self.rule)
+        f.write_str(&self.at(&self.pointer))
     }
+}
+
+impl Why {
+    /// The same in words for the model, which may see the beginnings of its own keys.
+    pub(crate) fn for_model(&self) -> String {
+        match self {
+            Self::Unfit { mismatches, has_more } => {
+                unfit(&mismatches.iter().map(|one| one.at(&one.hint)).collect::<Vec<_>>(), *has_more)
+            }
+            Self::Truncated => "it was cut off before its end, so the document must be shorter".into(),
+            Self::Unread(error) => error.to_string(),
+        }
+    }
+}
+
+fn unfit<T: fmt::Display>(mismatches: &[T], has_more: bool) -> String {
+    let more = if has_more { "\n  and more" } else { "" };
+    format!("the schema does not allow it:{}{more}", crate::text::lines(mismatches))
 }
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unread(error) => fmt::Display::fmt(error, f),
-            Self::Unfit { mismatches, has_more } => {
-                let more = if *has_more { "\n  and more" } else { "" };
-                write!(f, "the schema does not allow it:{}{more}", crate::text::lines(mismatches))
-            }
+            Self::Unfit { mismatches, has_more } => f.write_str(&unfit(mismatches, *has_more)),
             Self::Truncated => f.write_str("only its beginning is there: allow a longer reply"),
         }
     }
@@ -154,7 +186,7 @@ impl Shape {
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES))
             .build(schema.schema())
             .map_err(|error| ShapeError { pointer: error.schema_path().as_str().to_owned() })?;
-        Ok(Self { schema, validator, bounds: Bounds::default() })
+        Ok(Self { names: Names::of(schema.schema()), schema, validator, bounds: Bounds::default() })
     }
 
     /// With other bounds.
@@ -210,10 +242,11 @@ impl Shape {
         let mut left = Room { values: MOST_TOLD_VALUES, text: MOST_TOLD_TEXT, pointers: MOST_TOLD_POINTERS };
         if !left.holds(value, 0) {
             let rule = "must be what the schema says: it is too large to tell where it is not".into();
-            return Why::Unfit { mismatches: vec![Mismatch { pointer: String::new(), rule }], has_more: true };
+            let whole = Mismatch { pointer: String::new(), rule, hint: String::new() };
+            return Why::Unfit { mismatches: vec![whole], has_more: true };
         }
         for error in self.validator.iter_errors(value) {
-            has_more |= !self.tell(&error, &mut mismatches, 0);
+            has_more |= !self.tell(value, &error, &mut mismatches, 0);
             if has_more {
                 break;
             }
@@ -222,7 +255,7 @@ impl Shape {
     }
 
     /// Adds what is wrong, and says whether there was room for it.
-    fn tell(&self, error: &ValidationError<'_>, told: &mut Vec<Mismatch>, depth: usize) -> bool {
+    fn tell(&self, whole: &Value, error: &ValidationError<'_>, told: &mut Vec<Mismatch>, depth: usize) -> bool {
         let branches = match error.kind() {
             ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
                 context.as_slice()
@@ -238,12 +271,13 @@ impl Shape {
             !branch.iter().any(wrong_type)
         });
         if let (Some(only), None, true) = (meant.next(), meant.next(), depth < MOST_CHOICES) {
-            return only.iter().all(|one| self.tell(one, told, depth + 1));
+            return only.iter().all(|one| self.tell(whole, one, told, depth + 1));
         }
         if told.len() >= MOST_MISMATCHES {
             return false;
         }
-        told.push(Mismatch { pointer: short(place), rule: self.rule(error) });
+        let Place { told: pointer, hint } = self.names.place(place, whole);
+        told.push(Mismatch { pointer, rule: self.rule(error), hint });
         true
     }
 
@@ -296,7 +330,7 @@ impl Room {
 }
 
 /// A text of at most so many bytes.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     if text.len() <= MOST_BYTES {
         return text.to_owned();
     }

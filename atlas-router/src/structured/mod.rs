@@ -11,6 +11,7 @@
 mod align;
 mod check;
 mod parse;
+mod place;
 mod quoted;
 mod repairs;
 mod scan;

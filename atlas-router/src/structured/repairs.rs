@@ -58,14 +58,20 @@ pub enum RepairKind {
     AbsentAsNull,
 }
 
-/// One repair.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One repair. `Debug` shows how long its place is, never the place: its keys may be the model's own words, as values are.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Repair {
-    /// Where in the value, as a JSON Pointer; empty for the whole.
+    /// Where in the value, as a JSON Pointer with the keys as they are there; empty for the whole.
     pub pointer: String,
     /// What was done.
     pub kind: RepairKind,
+}
+
+impl fmt::Debug for Repair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}(at {} bytes)", self.kind, self.pointer.len())
+    }
 }
 
 /// All repairs of one value, in the order in which they were made.

@@ -160,3 +160,30 @@ async fn a_long_reply_is_not_shown_to_the_model_again_and_what_was_wrong_is_boun
     assert_eq!(calls[1].messages.len(), 2, "only what was wrong is told");
     assert!(calls[1].messages[1].text.len() < 10_000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_the_model_made_up_is_told_to_the_model_in_part_and_to_nobody_else() {
+    let schema = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+    let shape = Shape::new(JsonSchema::loose("s", schema).unwrap()).unwrap();
+    let key = format!("Ada\n\u{202e}\"{}", "x".repeat(20_000));
+    let bad = json!({key: "many"}).to_string();
+    let rig = Rig::with(Arc::new(MemoryLedger::new(Stage::Dev)), [says(&bad), says(&bad)], [], |builder| builder);
+    let options = with(AskOptions::default(), |options| options.asks = 2);
+    let error = rig.router.ask(&request(), &shape, options, &CancellationToken::new()).await.unwrap_err();
+    let complaint = &rig.a.calls()[1].messages[1].text;
+    assert!(complaint.contains("/Ada\\n\\u{202e}\\\"xxx"), "escaped: {complaint}");
+    assert!(complaint.len() < 400, "and bounded: {complaint}");
+    let shown = format!("{error} {error:?} {}", rejected(&error));
+    assert!(!shown.contains("Ada") && shown.contains("/*: must satisfy type"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_shows_nothing_of_what_it_says() {
+    let schema = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    let shape = Shape::new(JsonSchema::loose("s", schema).unwrap()).unwrap();
+    let rig = Rig::new([says("{\"Ada\": 36, \"b\": \"Lovelace\"}")], []);
+    let answer = rig.router.ask(&request(), &shape, AskOptions::default(), &CancellationToken::new()).await.unwrap();
+    assert_eq!(answer.value, json!({"Ada": "36", "b": "Lovelace"}));
+    let shown = format!("{answer:?}");
+    assert!(!shown.contains("Ada") && !shown.contains("Lovelace") && shown.contains("NumberAsText"), "{shown}");
+}

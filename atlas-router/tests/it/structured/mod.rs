@@ -2,6 +2,7 @@
 
 mod documents;
 mod hostile;
+mod keys;
 mod property;
 mod shape;
 
