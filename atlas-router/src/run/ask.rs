@@ -1,10 +1,10 @@
 //! A governed request whose reply must fit a schema, asked again with what was wrong until it does or it is enough.
 
-use super::Router;
 use super::attempt::{CallAttempt, Outcome, spent};
 use super::error::{Kind, RunError};
 use super::request::Request;
 use super::time::{Job, after};
+use super::{Router, trace};
 use crate::call::Limits;
 use crate::client::{Finish, Format, Message};
 use crate::structured::{Rejected, Repairs, Shape, Structured, Why};
@@ -12,6 +12,7 @@ use atlas_schema::Usd;
 use serde_json::Value;
 use std::fmt;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 /// A reply up to so many bytes is shown to the model again; of a longer one it is told only what was wrong.
 const MOST_SHOWN: usize = 16 * 1024;
@@ -74,6 +75,19 @@ impl Router {
         options: AskOptions,
         cancel: &CancellationToken,
     ) -> Result<Answer, RunError> {
+        let route = trace::Route::of(request);
+        let answer = self.answer(request, shape, options, cancel).instrument(route.span()).await;
+        route.ended(answer.as_ref().map(|answer| &answer.outcome));
+        answer
+    }
+
+    async fn answer(
+        &self,
+        request: &Request,
+        shape: &Shape,
+        options: AskOptions,
+        cancel: &CancellationToken,
+    ) -> Result<Answer, RunError> {
         let deadline = after(request.timeout);
         let whole = self.limits(request);
         let mut request = request.clone();
@@ -84,7 +98,7 @@ impl Router {
         loop {
             asks += 1;
             let job = Job { request: &request, cancel, deadline };
-            let outcome = match self.watched(&job, left(whole, &earlier)).await {
+            let outcome = match self.whole(&job, left(whole, &earlier)).await {
                 Ok(outcome) => outcome,
                 Err(error) => return Err(error.after(earlier)),
             };

@@ -26,7 +26,7 @@ pub struct CallAttempt {
     pub estimated: Option<Usd>,
     /// How long was waited before it: backoff, and its turn among other calls.
     pub waited: Duration,
-    /// How long the call took.
+    /// How long the call took, without the time that whoever read its stream took between the parts.
     pub took: Duration,
     /// How it ended.
     pub end: End,

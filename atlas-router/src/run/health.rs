@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// How long an account is left alone after its quota was found spent.
 const QUOTA_REST: Duration = Duration::from_mins(5);
 /// A call that had so long for its answer says that the model hangs, whosever time was over. As long as a breaker's first rest.
-const LONG: Duration = Duration::from_secs(30);
+pub(super) const LONG: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Wards {
@@ -103,9 +103,9 @@ impl Passing {
         };
     }
 
-    /// The time of the whole request was over after the call had lasted so long. Our own haste is no fault of a model.
-    pub(super) fn cut_off(mut self, took: Duration) {
-        if took >= LONG {
+    /// The time of the whole request was over after the model had been waited for so long. Our own haste is no fault of a model.
+    pub(super) fn cut_off(mut self, waited: Duration) {
+        if waited >= LONG {
             self.ends = (Health::Unwell { rest: None }, Health::Silent);
         }
     }

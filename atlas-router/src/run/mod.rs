@@ -20,6 +20,7 @@ mod request;
 mod settling;
 mod stream;
 mod time;
+mod told;
 mod trace;
 
 #[cfg(feature = "structured")]
@@ -198,7 +199,11 @@ impl Router {
     /// [`RunError`] with all attempts and their cost. Nothing leaves if the ledger fails.
     pub async fn run(&self, request: &Request, cancel: &CancellationToken) -> Result<Outcome, RunError> {
         let job = Job { request, cancel, deadline: after(request.timeout) };
-        self.watched(&job, self.limits(request)).await
+        let limits = self.limits(request);
+        let route = trace::Route::of(request);
+        let end = self.whole(&job, limits).instrument(route.span()).await;
+        route.ended(end.as_ref());
+        end
     }
 
     /// What may be tried for a request.
@@ -208,16 +213,13 @@ impl Router {
         limits
     }
 
-    async fn watched(&self, job: &Job<'_>, limits: Limits) -> Result<Outcome, RunError> {
-        let span = trace::request(job.request);
-        let arrived = self.carry_out(job, limits, How::Whole).instrument(span.clone()).await;
-        let end = arrived.and_then(|Arrived { reply, model, decision, attempts }| match reply {
+    async fn whole(&self, job: &Job<'_>, limits: Limits) -> Result<Outcome, RunError> {
+        let Arrived { reply, model, decision, attempts } = self.carry_out(job, limits, How::Whole).await?;
+        match reply {
             Arrival::Whole(reply) => Ok(Outcome { reply: *reply, model, decision, attempts }),
             // What is asked for as a whole comes as a whole.
             Arrival::Opened(_) => Err(RunError::new(Kind::BrokenOff, attempts)),
-        });
-        trace::ended(&span, end.as_ref());
-        end
+        }
     }
 
     async fn carry_out(&self, job: &Job<'_>, mut limits: Limits, how: How) -> Result<Arrived, RunError> {

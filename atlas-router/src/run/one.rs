@@ -2,11 +2,12 @@
 
 use super::attempt::{CallAttempt, Charge, End, PassedOver};
 use super::error::Kind;
-use super::health::Passing;
+use super::health::{LONG, Passing};
 use super::money::Money;
 use super::settling::{charge, failed, price, reserve};
 use super::stream::Opened;
 use super::time::{Early, Job, after};
+use super::told::Told;
 use super::{Detail, How, Inner, Planned, Tried, trace};
 use crate::call::{Event, Fault, classify};
 use crate::catalogue::Model;
@@ -16,19 +17,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 /// A call whose hold is taken and marked as sent, with all that its end needs.
 pub(super) struct Live {
-    pub(super) attempt: CallAttempt,
-    pub(super) span: Span,
+    pub(super) told: Told,
     passing: Passing,
     money: Money,
     /// Held until the call has ended.
     _permit: Option<OwnedSemaphorePermit>,
     model: Model,
     detail: Detail,
-    sent: Instant,
+    /// Since when it has been waited for: since it was sent, or since more of its reply was asked for.
+    asked: Instant,
+    /// For long before that nobody asked.
+    was_left: bool,
     /// When the call, or the whole request, is over.
     pub(super) until: Instant,
     deadline: Instant,
@@ -54,11 +57,11 @@ impl Inner {
         wait: Duration,
         trail: &mut Vec<CallAttempt>,
     ) -> Tried {
-        let (live, client, call) = match self.begin(job, planned, at, wait, trail).await {
+        let (live, client, call) = match self.begin(job, how, planned, at, wait, trail).await {
             Begun::Live(live, client, call) => (live, client, call),
             Begun::Over(tried) => return tried,
         };
-        let span = live.span.clone();
+        let span = live.told.span.clone();
         let answer = match how {
             How::Whole => job.race(live.until, client.complete(&call)).instrument(span).await,
             How::Streamed => {
@@ -83,6 +86,7 @@ impl Inner {
     async fn begin(
         &self,
         job: &Job<'_>,
+        how: How,
         planned: &Planned,
         at: usize,
         wait: Duration,
@@ -132,7 +136,7 @@ impl Inner {
             return Begun::Over(Tried::Next(Event::Barred));
         };
         let hold = HoldId::from_bytes(self.random.id());
-        let reserved = Money::reserve(self.purse.clone(), reserve(job.request, target, hold));
+        let reserved = Money::reserve(self.purse.clone(), reserve(job.request, how, target, hold));
         let mut money = match job.unless(job.deadline, reserved).await {
             Ok(Ok(money)) => money,
             Ok(Err(error)) if error.kind() == ledger::Kind::Exceeded => {
@@ -156,14 +160,14 @@ impl Inner {
         let call = job.request.call(model, hold);
         let span = trace::call(job.request, &attempt, hold);
         let live = Live {
-            attempt,
-            span,
+            told: Told::new(attempt, span),
             passing,
             money,
             _permit: permit,
             model: model.clone(),
             detail: detail.clone(),
-            sent: Instant::now(),
+            asked: Instant::now(),
+            was_left: false,
             until,
             deadline: job.deadline,
         };
@@ -172,25 +176,40 @@ impl Inner {
 }
 
 impl Live {
+    /// More of the reply is asked for now, and for so long it was not: that time is the reader's, neither the model's nor the call's. The
+    /// time of the whole request goes on.
+    pub(super) fn ask_again(&mut self, away: Duration) {
+        self.told.kept_waiting(away);
+        self.asked = Instant::now();
+        self.was_left = away >= LONG;
+        self.until = self.until.checked_add(away).map_or(self.deadline, |until| until.min(self.deadline));
+    }
+
     /// Settles the call and says what is next.
     pub(super) async fn end(self, answer: Answer<Reply>) -> (CallAttempt, Tried) {
-        let Self { mut attempt, span, passing, money, model, detail, until, deadline, sent, _permit } = self;
-        attempt.took = sent.elapsed();
+        let Self { mut told, passing, money, model, detail, asked, was_left, until, deadline, _permit } = self;
+        told.ended();
+        let attempt = &mut told.attempt;
         let bound = attempt.bound;
         let tried = match answer {
             Ok(Ok(reply)) => {
                 passing.answered();
+                trace::replied(&told.span, &reply);
                 // A provider that says nothing of usage is paid what was held: nobody can tell it later.
                 let cost = reply.usage.map_or(Some(bound), |usage| {
                     price(&model, &detail.billing, usage, reply.service_tier.as_deref(), bound)
                 });
-                attempt.usage = reply.usage;
-                attempt.charge = charge(money, cost, bound).await;
+                (attempt.usage, attempt.end) = (reply.usage, End::Answered);
+                charge(attempt, money, cost).await;
                 Tried::Answered(Box::new(reply))
             }
-            Ok(Err(error)) => failed(&mut attempt, passing, money, &model, &detail, error).await,
+            Ok(Err(error)) => {
+                // Whoever is not read hangs up in the end, and is well.
+                let passing = Some(passing).filter(|_| !was_left || *error.fault() != Fault::Broken);
+                failed(attempt, passing, money, &model, &detail, error).await
+            }
             Err(Early::Deadline) if until < deadline => {
-                failed(&mut attempt, passing, money, &model, &detail, ClientError::new(Fault::Timeout)).await
+                failed(attempt, Some(passing), money, &model, &detail, ClientError::new(Fault::Timeout)).await
             }
             Err(why) => {
                 // Money that may be gone stays counted: the guard leaves a sent hold as it is.
@@ -198,7 +217,7 @@ impl Live {
                 attempt.end = match why {
                     Early::Cancelled => End::Cancelled,
                     Early::Deadline => {
-                        passing.cut_off(attempt.took);
+                        passing.cut_off(asked.elapsed());
                         let fault = Fault::Timeout;
                         End::Failed { verdict: classify(&fault), fault, retry_after: None }
                     }
@@ -206,18 +225,7 @@ impl Live {
                 stopped(&why)
             }
         };
-        let reply = if let Tried::Answered(reply) = &tried { Some(&**reply) } else { None };
-        trace::called(&span, &attempt, reply);
-        (attempt, tried)
-    }
-
-    /// Nobody waits for it any more: what it will cost is not known, so that its hold stays as it is.
-    pub(super) fn abandon(mut self) -> CallAttempt {
-        self.attempt.took = self.sent.elapsed();
-        self.attempt.charge = Charge::Open(self.attempt.bound);
-        self.attempt.end = End::Cancelled;
-        trace::called(&self.span, &self.attempt, None);
-        self.attempt
+        (told.tell(), tried)
     }
 }
 

@@ -43,7 +43,8 @@ pub struct Request {
     /// Most time for all attempts and waits. Default 5 minutes. The settlement of a call that has ended is not cut short: a ledger
     /// that does not answer can add some 40 seconds to it.
     pub timeout: Duration,
-    /// Most time for one call, from when it is sent. Default 2 minutes.
+    /// Most time for one call, from when it is sent. The time that the reader of a stream takes between its parts is not counted. Default 2
+    /// minutes.
     pub call_timeout: Duration,
 }
 

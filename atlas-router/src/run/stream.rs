@@ -6,19 +6,21 @@
 
 use super::attempt::{CallAttempt, Outcome};
 use super::error::{Kind, RunError};
-use super::one::Live;
+use super::one::{Answer, Live};
 use super::request::Request;
 use super::time::{Early, Job, after};
-use super::{Arrival, Arrived, How, Router, Tried, trace};
+use super::trace::Route;
+use super::{Arrival, Arrived, How, Router, Tried};
 use crate::call::Fault;
 use crate::catalogue::ModelId;
-use crate::client::{ClientError, Piece, Pieces};
+use crate::client::{ClientError, Piece, Pieces, Reply};
 use crate::select::Decision;
 use futures_util::{Stream, stream};
 use std::fmt;
+use std::pin::Pin;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 /// A call whose first piece is there.
 pub(super) struct Opened {
@@ -53,15 +55,35 @@ impl fmt::Debug for Part {
 /// It has its place among the concurrent calls of its account until it ends or is dropped, and takes no more from the provider than
 /// it is asked for. Dropped before its end it hangs up, and its hold stays counted at its bound: the provider may bill what it wrote.
 pub struct Answering {
-    state: Option<State>,
+    state: State,
 }
 
-struct State {
+enum State {
+    Open(Box<Open>),
+    Ending(Box<Ending>),
+    Over,
+}
+
+/// More of the reply may come.
+struct Open {
     live: Live,
     first: Option<Piece>,
     pieces: Pieces,
     cancel: CancellationToken,
-    span: Span,
+    /// Since when nobody has asked for more.
+    left: Instant,
+    request: Asked,
+}
+
+/// The call has ended and is being settled.
+struct Ending {
+    settling: Pin<Box<dyn Future<Output = (CallAttempt, Tried)> + Send>>,
+    request: Asked,
+}
+
+/// The request, as it is told at its end.
+struct Asked {
+    route: Route,
     model: ModelId,
     decision: Decision,
     attempts: Vec<CallAttempt>,
@@ -69,7 +91,7 @@ struct State {
 
 impl fmt::Debug for Answering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answering").field("is_over", &self.state.is_none()).finish()
+        f.debug_struct("Answering").field("is_over", &matches!(self.state, State::Over)).finish()
     }
 }
 
@@ -77,59 +99,57 @@ impl Router {
     /// Answers a request as [`run`](Self::run) does, and gives the reply as it comes. It returns once the first piece is there;
     /// until then a failed call is tried again or elsewhere, and after that never.
     ///
-    /// `timeout` and `call_timeout` of the request go on until the last piece, and are looked at when one is asked for.
+    /// `timeout` and `call_timeout` of the request go on until the last piece, and are looked at when one is asked for. The time between
+    /// parts is the reader's: `call_timeout` stands still in it, and it says nothing about the health of the model.
     ///
     /// # Errors
     /// [`RunError`] as [`run`](Self::run), here or as the last part: [`Kind::BrokenOff`] if the reply broke off after its first piece.
     pub async fn stream(&self, request: &Request, cancel: &CancellationToken) -> Result<Answering, RunError> {
         let job = Job { request, cancel, deadline: after(request.timeout) };
-        let span = trace::request(request);
-        let arrived = self.carry_out(&job, self.limits(request), How::Streamed).instrument(span.clone()).await;
-        let failed = |error: RunError| {
-            trace::ended(&span, Err(&error));
-            error
-        };
-        let Arrived { reply, model, decision, attempts } = arrived.map_err(failed)?;
-        let Arrival::Opened(opened) = reply else {
+        let route = Route::of(request);
+        let arrived = self.carry_out(&job, self.limits(request), How::Streamed).instrument(route.span()).await;
+        let arrived = arrived.and_then(|Arrived { reply, model, decision, attempts }| match reply {
+            Arrival::Opened(opened) => Ok((opened, model, decision, attempts)),
             // What is asked for in pieces comes in pieces.
-            return Err(failed(RunError::new(Kind::BrokenOff, attempts).with_decision(decision)));
+            Arrival::Whole(_) => Err(RunError::new(Kind::BrokenOff, attempts).with_decision(decision)),
+        });
+        let (opened, model, decision, attempts) = match arrived {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                route.ended(Err(&error));
+                return Err(error);
+            }
         };
         let Opened { live, first, pieces } = *opened;
-        let cancel = cancel.clone();
-        let state = State { live, first: Some(first), pieces, cancel, span, model, decision, attempts };
-        Ok(Answering { state: Some(state) })
+        let (cancel, left) = (cancel.clone(), Instant::now());
+        let request = Asked { route, model, decision, attempts };
+        let open = Open { live, first: Some(first), pieces, cancel, left, request };
+        Ok(Answering { state: State::Open(Box::new(open)) })
     }
 }
 
 impl Answering {
-    /// The next part; `None` after the last one. The last one is given once its call is settled. Dropping the future loses no text;
-    /// while the call is being settled it loses the last part, and the settlement goes on without it.
+    /// The next part; `None` after the last one. The last one is given once its call is settled. Dropping the future loses nothing: the
+    /// next one goes on where it was.
     ///
     /// # Errors
     /// [`RunError`] for a reply that broke off, is cancelled or comes too late, with everything that was tried.
     pub async fn next(&mut self) -> Option<Result<Part, RunError>> {
-        let state = self.state.as_mut()?;
-        let answer = match state.piece().await {
-            Ok(Ok(Piece::Text(text))) => return Some(Ok(Part::Text(text))),
-            Ok(Ok(Piece::Refusal(text))) => return Some(Ok(Part::Refusal(text))),
-            Ok(Ok(Piece::End(reply))) => Ok(Ok(*reply)),
-            Ok(Err(error)) => Ok(Err(error)),
-            Err(early) => Err(early),
-        };
-        let State { live, pieces, span, model, decision, mut attempts, .. } = self.state.take()?;
-        // The connection is given back, or hung up, before the ledger is waited for.
-        drop(pieces);
-        let (attempt, tried) = live.end(answer).instrument(span.clone()).await;
-        attempts.push(attempt);
-        let end = match tried {
-            Tried::Answered(reply) => Ok(Outcome { reply: *reply, model, decision, attempts }),
-            Tried::Stopped(kind, source) => {
-                Err(RunError::new(kind, attempts).with_decision(decision).caused_by(source))
-            }
-            _ => Err(RunError::new(Kind::BrokenOff, attempts).with_decision(decision)),
-        };
-        trace::ended(&span, end.as_ref());
-        Some(end.map(|outcome| Part::End(Box::new(outcome))))
+        if let State::Open(open) = &mut self.state {
+            let answer = match open.piece().await {
+                Ok(Ok(Piece::Text(text))) => return Some(Ok(Part::Text(text))),
+                Ok(Ok(Piece::Refusal(text))) => return Some(Ok(Part::Refusal(text))),
+                Ok(Ok(Piece::End(reply))) => Ok(Ok(*reply)),
+                Ok(Err(error)) => Ok(Err(error)),
+                Err(early) => Err(early),
+            };
+            let State::Open(open) = std::mem::replace(&mut self.state, State::Over) else { return None };
+            self.state = State::Ending(Box::new(open.end(answer)));
+        }
+        let State::Ending(ending) = &mut self.state else { return None };
+        let (attempt, tried) = ending.settling.as_mut().await;
+        let State::Ending(ending) = std::mem::replace(&mut self.state, State::Over) else { return None };
+        Some(ending.request.ended(attempt, tried))
     }
 
     /// The parts as a stream.
@@ -141,34 +161,86 @@ impl Answering {
     }
 }
 
-impl State {
+impl Open {
     async fn piece(&mut self) -> Result<Result<Piece, ClientError>, Early> {
-        if self.cancel.is_cancelled() {
+        let Self { live, first, pieces, cancel, left, .. } = self;
+        live.ask_again(left.elapsed());
+        // However this ends, dropped included, it is the reader's time again.
+        let _asking = Asking(left);
+        if cancel.is_cancelled() {
             return Err(Early::Cancelled);
         }
         // Also of a server that always has more to say.
-        if Instant::now() >= self.live.until {
+        if Instant::now() >= live.until {
             return Err(Early::Deadline);
         }
-        if let Some(first) = self.first.take() {
+        if let Some(first) = first.take() {
             return Ok(Ok(first));
         }
-        let span = self.live.span.clone();
-        let next = async { self.pieces.next().await.unwrap_or_else(|| Err(ClientError::new(Fault::Broken))) };
+        let next = async { pieces.next().await.unwrap_or_else(|| Err(ClientError::new(Fault::Broken))) };
         tokio::select! {
             biased;
-            piece = next.instrument(span) => Ok(piece),
-            () = self.cancel.cancelled() => Err(Early::Cancelled),
-            () = sleep_until(self.live.until) => Err(Early::Deadline),
+            piece = next.instrument(live.told.span.clone()) => Ok(piece),
+            () = cancel.cancelled() => Err(Early::Cancelled),
+            () = sleep_until(live.until) => Err(Early::Deadline),
         }
+    }
+
+    fn end(self, answer: Answer<Reply>) -> Ending {
+        let Self { live, pieces, mut request, .. } = self;
+        // The connection is given back, or hung up, before the ledger is waited for.
+        drop(pieces);
+        // As it stands if nobody waits for its settlement.
+        request.attempts.push(live.told.attempt.clone());
+        Ending { settling: Box::pin(live.end(answer).instrument(request.route.span())), request }
+    }
+}
+
+struct Asking<'a>(&'a mut Instant);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        *self.0 = Instant::now();
+    }
+}
+
+impl Asked {
+    /// Its last call was settled.
+    fn ended(self, attempt: CallAttempt, tried: Tried) -> Result<Part, RunError> {
+        let Self { route, model, decision, mut attempts } = self;
+        attempts.pop();
+        attempts.push(attempt);
+        let end = match tried {
+            Tried::Answered(reply) => Ok(Outcome { reply: *reply, model, decision, attempts }),
+            Tried::Stopped(kind, source) => {
+                Err(RunError::new(kind, attempts).with_decision(decision).caused_by(source))
+            }
+            _ => Err(RunError::new(Kind::BrokenOff, attempts).with_decision(decision)),
+        };
+        route.ended(end.as_ref());
+        end.map(|outcome| Part::End(Box::new(outcome)))
+    }
+
+    /// Nobody waits for its end.
+    fn dropped(self) {
+        let Self { route, decision, attempts, .. } = self;
+        route.ended(Err(&RunError::new(Kind::Cancelled, attempts).with_decision(decision)));
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if let Some(State { live, span, decision, mut attempts, .. }) = self.state.take() {
-            attempts.push(live.abandon());
-            trace::ended(&span, Err(&RunError::new(Kind::Cancelled, attempts).with_decision(decision)));
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Open(open) => {
+                let Open { mut live, left, mut request, .. } = *open;
+                live.ask_again(left.elapsed());
+                // What it will cost is not known, so that its hold stays as it is.
+                request.attempts.push(live.told.tell());
+                request.dropped();
+            }
+            // The guard of its money goes on without it.
+            State::Ending(ending) => ending.request.dropped(),
+            State::Over => {}
         }
     }
 }

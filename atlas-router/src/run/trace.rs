@@ -9,14 +9,48 @@ use super::error::RunError;
 use super::request::Request;
 use crate::client::{Finish, Reply};
 use crate::ledger::HoldId;
+use atlas_schema::ErrorCategory;
 use tracing::Span;
 use tracing::field::Empty;
 
 /// The conventions that the names of spans and fields follow.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.37.0";
 
+/// A request that is under way, however often it is asked. One whose future is dropped is told as cancelled, without its calls: they are
+/// told by themselves.
+pub(super) struct Route {
+    span: Span,
+    is_over: bool,
+}
+
+impl Route {
+    pub(super) fn of(request: &Request) -> Self {
+        Self { span: self::request(request), is_over: false }
+    }
+
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// It came to that end.
+    pub(super) fn ended(mut self, end: Result<&super::Outcome, &RunError>) {
+        self.is_over = true;
+        ended(&self.span, end);
+    }
+}
+
+impl Drop for Route {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.span.record("error.type", tracing::field::debug(ErrorCategory::Cancelled));
+            #[cfg(feature = "metrics")]
+            metric::ended(Some(ErrorCategory::Cancelled));
+        }
+    }
+}
+
 /// A request, with all its attempts.
-pub(super) fn request(request: &Request) -> Span {
+fn request(request: &Request) -> Span {
     let span = tracing::info_span!(
         "atlas.route",
         atlas.correlation_id = Empty,
@@ -36,7 +70,7 @@ pub(super) fn request(request: &Request) -> Span {
 }
 
 /// How a request ended.
-pub(super) fn ended(span: &Span, end: Result<&super::Outcome, &RunError>) {
+fn ended(span: &Span, end: Result<&super::Outcome, &RunError>) {
     let (attempts, decision) = match end {
         Ok(outcome) => (outcome.attempts.as_slice(), Some(&outcome.decision)),
         Err(error) => (error.attempts(), error.decision()),
@@ -79,24 +113,26 @@ pub(super) fn call(request: &Request, attempt: &CallAttempt, hold: HoldId) -> Sp
     span
 }
 
+/// What a call was answered with.
+pub(super) fn replied(span: &Span, reply: &Reply) {
+    let reason = match reply.finish {
+        Finish::Stop => "stop",
+        Finish::Length => "length",
+        Finish::Refused => "refusal",
+        Finish::Filtered => "content_filter",
+        Finish::Other => "other",
+    };
+    span.record("gen_ai.response.finish_reasons", reason);
+    if let Some(model) = &reply.model {
+        span.record("gen_ai.response.model", model.as_str());
+    }
+}
+
 /// How a call ended.
-pub(super) fn called(span: &Span, attempt: &CallAttempt, reply: Option<&Reply>) {
+pub(super) fn called(span: &Span, attempt: &CallAttempt) {
     if let Some(usage) = attempt.usage {
         span.record("gen_ai.usage.input_tokens", usage.prompt());
         span.record("gen_ai.usage.output_tokens", usage.completion());
-    }
-    if let Some(reply) = reply {
-        let reason = match reply.finish {
-            Finish::Stop => "stop",
-            Finish::Length => "length",
-            Finish::Refused => "refusal",
-            Finish::Filtered => "content_filter",
-            Finish::Other => "other",
-        };
-        span.record("gen_ai.response.finish_reasons", reason);
-        if let Some(model) = &reply.model {
-            span.record("gen_ai.response.model", model.as_str());
-        }
     }
     match &attempt.end {
         End::Failed { verdict, .. } => {
@@ -121,10 +157,10 @@ pub(super) fn called(span: &Span, attempt: &CallAttempt, reply: Option<&Reply>) 
 /// words and addresses never are.
 #[cfg(feature = "metrics")]
 pub mod metric {
-    use super::{CallAttempt, Charge, End, RunError};
+    use super::{CallAttempt, Charge, End, ErrorCategory, RunError};
     use metrics::{Label, Unit, counter, describe_counter, describe_histogram, histogram};
 
-    /// Histogram, seconds: how long a call took, from when it was sent. Labels: `gen_ai.operation.name`, `gen_ai.provider.name`,
+    /// Histogram, seconds: how long a call took, from when it was sent, without what a reader of its stream took. Labels: `gen_ai.operation.name`, `gen_ai.provider.name`,
     /// `gen_ai.request.model`, and `error.type` if it failed.
     pub const CALL_SECONDS: &str = "gen_ai.client.operation.duration";
     /// Histogram, tokens: what a call used, where the provider says it. Labels as above without the error, and `gen_ai.token.type`:
@@ -137,9 +173,10 @@ pub mod metric {
     pub const WAIT_SECONDS: &str = "atlas.router.wait.duration";
     /// Counter: models that were passed over. Labels: `gen_ai.provider.name`, `gen_ai.request.model`, and `atlas.reason`.
     pub const PASSED_OVER: &str = "atlas.router.passed_over";
-    /// Counter: requests. Label: `error.type` if it was not answered.
+    /// Counter: requests, each once however often it is asked. Label: `error.type` if it was not answered; `Cancelled` also if its future
+    /// was dropped.
     pub const REQUESTS: &str = "atlas.router.requests";
-    /// Histogram: calls of a request.
+    /// Histogram: calls of a request whose future was not dropped.
     pub const CALLS: &str = "atlas.router.request.calls";
     /// Counter: structured replies. Label: `atlas.reply`: `fits`, `repaired` for one that fits after repairs, or `rejected`.
     #[cfg(feature = "structured")]
@@ -196,9 +233,13 @@ pub mod metric {
         counter!(COST, and(&of, "atlas.charge", charge)).increment(u64::try_from(cost.as_nanos()).unwrap_or(0));
     }
 
-    pub(super) fn request(attempts: &[CallAttempt], error: Option<&RunError>) {
-        let of = error.map(|error| Label::new("error.type", format!("{:?}", error.category())));
+    pub(super) fn ended(error: Option<ErrorCategory>) {
+        let of = error.map(|category| Label::new("error.type", format!("{category:?}")));
         counter!(REQUESTS, of.into_iter().collect::<Vec<_>>()).increment(1);
+    }
+
+    pub(super) fn request(attempts: &[CallAttempt], error: Option<&RunError>) {
+        ended(error.map(RunError::category));
         let calls = attempts.iter().filter(|attempt| attempt.hold.is_some()).count();
         histogram!(CALLS).record(u32::try_from(calls).unwrap_or(u32::MAX));
         for attempt in attempts {

@@ -1,5 +1,6 @@
 //! What a host's recorder of metrics gets.
 
+use super::ledgers::{Fate, Fated, Op};
 use super::*;
 use atlas_router::run::metric;
 use metrics::{
@@ -158,5 +159,64 @@ async fn structured_replies_are_counted_by_whether_they_fit() {
     let recorded = book.recorded.lock().unwrap().clone();
     for reply in ["fits", "repaired", "rejected"] {
         assert_eq!(recorded[&format!("atlas.router.structured.replies atlas.reply={reply}")], [1.0]);
+    }
+}
+
+#[cfg(feature = "structured")]
+#[tokio::test(start_paused = true)]
+async fn a_request_is_counted_once_however_often_it_is_asked() {
+    use atlas_router::client::JsonSchema;
+    use atlas_router::run::AskOptions;
+    use atlas_router::structured::Shape;
+
+    let book = Book::default();
+    let _recording = metrics::set_default_local_recorder(&book);
+    let shape = Shape::new(JsonSchema::loose("s", serde_json::json!({"type": "object"})).unwrap()).unwrap();
+    let rig = Rig::new(["no", "{}", "no", "no", "no"].map(|text| Turn::text(text, 8, 5)), []);
+    let ask = || async { rig.router.ask(&request(), &shape, AskOptions::default(), &CancellationToken::new()).await };
+    ask().await.unwrap();
+    ask().await.unwrap_err();
+    let recorded = book.recorded.lock().unwrap().clone();
+    assert_eq!(recorded["atlas.router.requests"], [1.0]);
+    assert_eq!(recorded["atlas.router.requests error.type=SchemaMismatch"], [1.0]);
+    assert_eq!(recorded["atlas.router.request.calls"], [2.0, 3.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_call_costs_is_told_once_though_nobody_waits_for_its_end() {
+    let brief = std::time::Duration::from_secs(1);
+    let slow = || Arc::new(Fated::new([(Op::Settle, Fate::Slow(brief * 2))]));
+    let model = "gen_ai.provider.name=a gen_ai.request.model=a1";
+    let cancelled = "atlas.router.requests error.type=Cancelled";
+    // A stream that is dropped while its call is settled.
+    let book = Book::default();
+    let recording = metrics::set_default_local_recorder(&book);
+    let rig = Rig::with(slow(), [Turn::pieces(["hel"], ok())], [], |builder| builder);
+    let mut answering = rig.router.stream(&request(), &CancellationToken::new()).await.unwrap();
+    answering.next().await.unwrap().unwrap();
+    assert!(tokio::time::timeout(brief, answering.next()).await.is_err());
+    drop(answering);
+    settle_down().await;
+    assert_eq!(rig.money().await, (Usd::ZERO, cost()));
+    drop(recording);
+    let recorded = std::mem::take(&mut *book.recorded.lock().unwrap());
+    assert_eq!(recorded[&format!("atlas.router.cost atlas.charge=settled {model}")], [58.0]);
+    assert_eq!(recorded[cancelled], [1.0]);
+    assert_eq!(recorded["atlas.router.request.calls"], [1.0]);
+    assert_eq!(
+        recorded[&format!("gen_ai.client.token.usage gen_ai.operation.name=chat {model} gen_ai.token.type=output")],
+        [5.0]
+    );
+    // A request that is dropped while its call is settled, and one whose call is under way.
+    for (ledger, turn, charge) in [(slow(), ok(), "settled"), (slow(), Turn::hang(), "open")] {
+        let recording = metrics::set_default_local_recorder(&book);
+        let rig = Rig::with(ledger, [turn], [], |builder| builder);
+        assert!(tokio::time::timeout(brief, rig.run()).await.is_err());
+        settle_down().await;
+        drop(recording);
+        let recorded = std::mem::take(&mut *book.recorded.lock().unwrap());
+        let told = if charge == "open" { 1008.0 } else { 58.0 };
+        assert_eq!(recorded[&format!("atlas.router.cost atlas.charge={charge} {model}")], [told]);
+        assert_eq!(recorded[cancelled], [1.0]);
     }
 }

@@ -9,6 +9,7 @@ mod limits;
 mod meters;
 mod money;
 mod property;
+mod reader;
 mod spans;
 mod stream;
 
