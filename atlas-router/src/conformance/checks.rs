@@ -92,10 +92,23 @@ pub async fn the_same_reservation_again_takes_nothing_more(ledger: Arc<dyn Budge
 /// **Whole**: an id is one reservation's.
 pub async fn an_id_of_another_reservation_is_a_conflict(ledger: Arc<dyn BudgetLedger>) {
     let bench = Bench::new(ledger);
-    let mut request = bench.request(mills(6));
+    let request = bench.request(mills(6));
     bench.ledger.reserve(request.clone(), bench.now).await.expect("room");
-    request.amount = mills(7);
-    assert_eq!(kind(bench.ledger.reserve(request, bench.now).await), Kind::Conflict);
+    let changes: [fn(&mut Reserve); 6] = [
+        |other| other.amount = mills(7),
+        |other| other.scopes.truncate(1),
+        |other| other.model = ModelId::new("other"),
+        |other| other.expires_in += Duration::from_secs(1),
+        |other| other.strategy = StrategyName::new("plan").ok(),
+        |other| other.correlation_id = CorrelationId::new("other").ok(),
+    ];
+    for change in changes {
+        let mut other = request.clone();
+        change(&mut other);
+        assert_ne!(other, request);
+        assert_eq!(kind(bench.ledger.reserve(other, bench.now).await), Kind::Conflict);
+    }
+    assert_eq!(bench.used().await, (mills(6), Usd::ZERO));
 }
 
 /// Settlement.
@@ -358,7 +371,8 @@ pub async fn reports_add_up_by_request_model_strategy_and_day(ledger: Arc<dyn Bu
     assert_eq!(line(GroupBy::Day, &day).await, (1, mills(3), mills(2)));
     // Sums stop at the end of the range of money, and so many are past the range of 64 bits.
     for _ in 0..10 {
-        let mut request = bench.request(Usd::MAX);
+        // No scope has room for two.
+        let mut request = Bench::new(Arc::clone(&bench.ledger)).request(Usd::MAX);
         request.model = ModelId::new("model-b");
         bench.ledger.reserve(request, bench.now).await.expect("room");
     }

@@ -23,8 +23,12 @@
 
 mod bench;
 mod checks;
+mod ends;
+mod purge;
 
 pub use checks::*;
+pub use ends::*;
+pub use purge::*;
 
 use std::future::Future;
 
@@ -53,6 +57,9 @@ macro_rules! budget_ledger_conformance {
             a_hold_counts_in_the_month_of_its_reservation,
             malformed_requests_are_refused,
             reports_add_up_by_request_model_strategy_and_day,
+            sums_that_would_pass_the_range_of_money_are_refused_and_come_apart_exactly,
+            clocks_a_month_apart_spend_of_two_months_and_of_each_no_more_than_its_limit,
+            a_purge_forgets_what_has_ended_of_a_month_that_is_over_and_changes_no_sum,
         );
     };
     (@each $fresh:path; $($check:ident,)*) => {

@@ -67,7 +67,7 @@ impl fmt::Display for Kind {
 pub struct Exceeded {
     /// Which.
     pub scope: Scope,
-    /// Its limit.
+    /// Its limit; without one, the end of the range of money.
     pub limit: Usd,
     /// Held and settled in it.
     pub used: Usd,

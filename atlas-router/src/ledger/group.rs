@@ -7,9 +7,9 @@
 
 use super::error::{Kind, LedgerError};
 use super::hold::{HoldId, Reserve};
-use super::rules::pass_over;
+use super::rules::{crowded, pass_over};
 use super::sheet::{Answer, Call};
-use super::{MAX_BATCH, Reserved};
+use super::{MAX_BATCH, MAX_WAITING, Reserved};
 use atlas_schema::{Alert, Timestamp, Usd};
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,8 +75,13 @@ impl<D: Desk> Group<D> {
                 .with_source("there is no Tokio runtime: call the ledger from within one")
         })?;
         let (reply, answer) = oneshot::channel();
+        // What was begun can still be ended when nothing more can be begun.
+        let most = if matches!(call, Call::Reserve(..)) { MAX_WAITING } else { 2 * MAX_WAITING };
         let work = {
             let mut queue = self.queue();
+            if queue.waiting.len() >= most {
+                return Err(crowded(D::BACKEND, operation));
+            }
             queue.waiting.push(Waiting { call, reply });
             let idle = !std::mem::replace(&mut queue.busy, true);
             // From here on it is its drop that ends being busy: a runtime that shuts down drops tasks that never ran.
@@ -205,7 +210,7 @@ impl<D: Desk> Group<D> {
 }
 
 /// What a step gives, if it does so in time. After that its outcome is unknown.
-async fn in_time<D: Desk, T>(
+pub(super) async fn in_time<D: Desk, T>(
     operation: &'static str,
     step: impl Future<Output = Result<T, LedgerError>>,
 ) -> Result<T, LedgerError> {

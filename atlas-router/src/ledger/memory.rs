@@ -24,6 +24,8 @@ struct Inner {
     /// Open holds by the time they expire: unsent ones and sent ones.
     unsent: BTreeSet<(Timestamp, HoldId)>,
     sent: BTreeSet<(Timestamp, HoldId)>,
+    /// Holds that are no longer open.
+    ended: BTreeSet<(Month, HoldId)>,
     limits: HashMap<Scope, Usd>,
     balances: HashMap<(Scope, Month), Balance>,
 }
@@ -56,7 +58,7 @@ impl Rows for Inner {
         match hold.state {
             HoldState::Held => self.unsent.insert(place),
             HoldState::Sent => self.sent.insert(place),
-            HoldState::Settled | HoldState::Released => false,
+            HoldState::Settled | HoldState::Released => self.ended.insert((hold.month, hold.id)),
         };
         self.holds.insert(hold.id, hold.clone());
         Ok(())
@@ -134,5 +136,17 @@ impl BudgetLedger for MemoryLedger {
     async fn report(&self, month: Month, by: GroupBy) -> Result<Vec<Line>, LedgerError> {
         let inner = self.lock();
         Ok(report::add_up(inner.holds.values().filter(|hold| hold.month == month), by))
+    }
+
+    async fn purge(&self, month: Month, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
+        rules::check_purge(month, now, "memory")?;
+        let mut inner = self.lock();
+        let places = (month, HoldId::from_bytes([0; 16]))..=(month, HoldId::from_bytes([0xff; 16]));
+        let ended: Vec<_> = inner.ended.range(places).take(limit.min(MAX_BATCH)).copied().collect();
+        for place in &ended {
+            inner.ended.remove(place);
+            inner.holds.remove(&place.1);
+        }
+        Ok(ended.len())
     }
 }

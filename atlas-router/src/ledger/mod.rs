@@ -45,19 +45,26 @@ use std::fmt;
 /// that is repeated, since its first answer may have been lost. Repetitions have the same [`Alert::key`].
 pub const ALERT_PERCENT: [u8; 2] = [80, 95];
 
-/// Most entries that one call returns or changes.
+/// Most entries that one call lists, refunds or forgets.
 pub const MAX_BATCH: usize = 1000;
+
+/// Most calls of one process that wait for a ledger outside of it at the same time: further reservations are refused as
+/// [`Kind::Unavailable`]. Twice as many may wait of what sends, settles, gives back and reads.
+pub const MAX_WAITING: usize = 4096;
 
 /// Where reservations are kept, implemented by this crate's backends or by the host.
 ///
 /// # Contract
 ///
 /// - **Hard.** In no scope with a limit do holds and settled costs together ever pass it by a reservation, whatever the number
-///   of callers, processes and crashes. Only a settlement over its hold can, and is counted in full.
+///   of callers, processes and crashes. Only a settlement over its hold can, and is counted in full. A scope without a limit ends
+///   where the range of money does; what is settled beyond that stays at its end.
 /// - **Whole.** A call takes effect in all scopes or in none; after a retryable failure either may hold, and repeating the
 ///   call is safe: the same hold is not taken twice, the same settlement not counted twice.
 /// - **Time is given.** `now` comes with the call. A clock that is wrong can refund an unsent hold early, and then
-///   [`send`](Self::send) refuses it; it can't let anything be spent that was not reserved.
+///   [`send`](Self::send) refuses it; it can't let anything be spent that was not reserved. What is reserved counts in the month that
+///   the clock of its caller says, whoever settles it: processes whose clocks are a month apart spend of two months, and of each no
+///   more than its limit.
 /// - **No retries inside.**
 ///
 /// Clones share one ledger. The `conformance` feature checks these.
@@ -77,7 +84,8 @@ pub trait BudgetLedger: fmt::Debug + Send + Sync + 'static {
     /// gives the same hold, and again the alerts of thresholds that its scopes still pass.
     ///
     /// # Errors
-    /// [`Kind::Exceeded`] with the first scope that has no room; [`Kind::Conflict`] if another request took that id.
+    /// [`Kind::Exceeded`] with the first scope that has no room; [`Kind::Conflict`] if another request took that id, whatever of it is
+    /// different.
     async fn reserve(&self, request: Reserve, now: Timestamp) -> Result<Reserved, LedgerError>;
 
     /// Marks a hold as sent: call this before the request leaves, and do not send it if this fails. Again is no change.
@@ -114,6 +122,17 @@ pub trait BudgetLedger: fmt::Debug + Send + Sync + 'static {
 
     /// What calls of a month cost, added up by what `by` names, by name.
     async fn report(&self, month: Month, by: GroupBy) -> Result<Vec<Line>, LedgerError>;
+
+    /// Forgets at most `limit` holds of a month that is over, of those that were settled or given back, and tells how many: nobody else
+    /// deletes them, so call it for each month that is old enough, again and again until it forgets none.
+    ///
+    /// Limits and balances stay, to the nano-dollar. A [`report`](Self::report) of that month tells only of what is left, so take it
+    /// before; and a hold that was forgotten is one that never was, for whoever asks, settles or reserves again. Open holds stay for
+    /// as long as they are open.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`] unless the month ended two days before `now` or earlier: until then callers may still repeat themselves.
+    async fn purge(&self, month: Month, now: Timestamp, limit: usize) -> Result<usize, LedgerError>;
 }
 
 /// A hold was taken.

@@ -66,6 +66,15 @@ pub(super) fn check_limits(
     Ok(())
 }
 
+/// Refuses to forget what callers may still come back to: a hold may stay open for a day, and its caller repeat itself for another.
+pub(super) fn check_purge(month: Month, now: Timestamp, backend: &'static str) -> Result<(), LedgerError> {
+    if month < Month::of(now.saturating_sub(Duration::from_hours(48))) {
+        return Ok(());
+    }
+    let error = LedgerError::new(Kind::InvalidInput, backend, "purge");
+    Err(error.with_source("a month must have ended two days ago before its holds are forgotten"))
+}
+
 pub(super) fn reserve<R: Rows>(
     rows: &mut R,
     stage: Stage,
@@ -118,19 +127,26 @@ fn balances<R: Rows>(rows: &mut R, scopes: &[Scope], month: Month) -> Result<Vec
     scopes.iter().map(|scope| Ok((scope.clone(), rows.balance(scope, month)?))).collect()
 }
 
-/// The first scope in which the amount has no room.
+/// The first scope in which the amount has no room. Without a limit that is the end of the range of money: a sum that stopped there
+/// could not be taken apart again.
 fn no_room(balances: &[(Scope, Balance)], amount: Usd) -> Option<Exceeded> {
     balances.iter().find_map(|(scope, balance)| {
-        let (limit, used) = (balance.limit?, balance.used());
-        // Past the range of money nothing has room.
+        let (limit, used) = (balance.limit.unwrap_or(Usd::MAX), balance.used());
         let fits = used.checked_add(amount).is_some_and(|sum| sum <= limit);
         (!fits).then(|| Exceeded { scope: scope.clone(), limit, used, asked: amount })
     })
 }
 
-/// Whether a hold came of that request: then the request is a repetition.
+/// Whether a hold came of that request, at whatever time: then the request is a repetition.
 fn is_of(hold: &Hold, request: &Reserve) -> bool {
-    hold.scopes == request.scopes && hold.amount == request.amount && hold.model == request.model
+    let Reserve { id, scopes, amount, expires_in, model, strategy, correlation_id } = request;
+    hold.id == *id
+        && hold.scopes == *scopes
+        && hold.amount == *amount
+        && hold.expires_at == hold.created_at.saturating_add(*expires_in)
+        && hold.model == *model
+        && hold.strategy == *strategy
+        && hold.correlation_id == *correlation_id
 }
 
 pub(super) fn send<R: Rows>(rows: &mut R, id: HoldId) -> Result<(), LedgerError> {
@@ -225,6 +241,13 @@ fn refund<R: Rows>(rows: &mut R, mut hold: Hold) -> Result<(), LedgerError> {
 /// A damaged hold keeps its money, and must not keep that of all others.
 pub(super) fn pass_over(backend: &'static str, id: &dyn std::fmt::Display) {
     tracing::error!(backend, hold = %id, "a stored hold can't be read and was passed over: repair or restore it");
+}
+
+/// Too many calls of this process wait already: this one was not taken on.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "dynamodb"))]
+pub(super) fn crowded(backend: &'static str, operation: &'static str) -> LedgerError {
+    LedgerError::new(Kind::Unavailable, backend, operation)
+        .with_source("too many calls wait for the ledger already: begin fewer at once, or see why it is slow")
 }
 
 /// What is held never falls under zero.

@@ -5,7 +5,7 @@
 
 use crate::spend::{PRICE, audit, budget, month, now, persist, scopes};
 use atlas_router::catalogue::ModelId;
-use atlas_router::ledger::{BudgetLedger, HoldId, Kind, PostgresLedger, Reserve, Scope};
+use atlas_router::ledger::{BudgetLedger, GroupBy, HoldId, Kind, MAX_WAITING, PostgresLedger, Reserve, Scope};
 use atlas_schema::{JobId, Stage};
 use deadpool_postgres::{Manager, Pool};
 use std::sync::Arc;
@@ -100,6 +100,70 @@ testkit::with_postgres! {
         assert_eq!(pool.status().size, 0, "nobody else gets that connection");
         lock.rollback().await.unwrap();
         ledger.reserve(request, now()).await.unwrap();
+    }
+
+    /// Each read, and each write outside of a group.
+    #[tokio::test]
+    async fn nothing_waits_for_ever_for_a_connection_that_falls_silent() {
+        let schema = unused_schema();
+        let others = pool(&testkit::postgres::shared(), &schema, 1).await;
+        let pool = pool(&testkit::postgres::shared(), &schema, 1).await;
+        let ledger = PostgresLedger::open(pool.clone(), Stage::Dev).await.unwrap();
+        let mut other = others.get().await.unwrap();
+        let lock = other.transaction().await.unwrap();
+        lock.batch_execute("LOCK TABLE atlas_router_balance, atlas_router_hold, atlas_router_limit").await.unwrap();
+        let id = HoldId::from_bytes([1; 16]);
+        let past = atlas_router::ledger::Month::from_number(month().as_number() - 3);
+        for call in 0..7 {
+            tokio::time::pause();
+            let gives_up = async {
+                match call {
+                    0 => ledger.hold(id).await.map(|_| ()),
+                    1 => ledger.balance(&scopes()[0], month()).await.map(|_| ()),
+                    2 => ledger.unreconciled(now(), 10).await.map(|_| ()),
+                    3 => ledger.report(month(), GroupBy::Model).await.map(|_| ()),
+                    4 => ledger.purge(past, now(), 10).await.map(|_| ()),
+                    5 => ledger.sweep(now(), 10).await.map(|_| ()),
+                    _ => ledger.limit(vec![(scopes()[0].clone(), None)]).await,
+                }
+            };
+            let answer = tokio::time::timeout(Duration::from_hours(1), gives_up).await;
+            assert_eq!(answer.expect("it gave up").unwrap_err().kind(), Kind::Unavailable, "{call}");
+            tokio::time::resume();
+            assert_eq!(pool.status().size, 0, "nobody else gets that connection");
+        }
+        lock.rollback().await.unwrap();
+        assert!(ledger.hold(id).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn more_calls_than_may_wait_are_refused_and_what_was_begun_can_still_be_ended() {
+        let ledger = open(&unused_schema(), 1).await;
+        let request = |n: usize| {
+            Reserve::new(HoldId::from_bytes((n as u128).to_be_bytes()), scopes(), PRICE, ModelId::new("m"))
+        };
+        ledger.reserve(request(usize::MAX), now()).await.unwrap();
+        let mut waiting = Vec::new();
+        let poll = |call: &mut std::pin::Pin<Box<dyn Future<Output = _> + Send>>| {
+            call.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+        };
+        // Nobody works on them before this task waits.
+        for n in 0..MAX_WAITING {
+            let mut call = ledger.reserve(request(n), now());
+            assert!(poll(&mut call).is_pending());
+            waiting.push(call);
+        }
+        let std::task::Poll::Ready(Err(refused)) = poll(&mut ledger.reserve(request(MAX_WAITING), now())) else {
+            panic!("it was taken on");
+        };
+        assert_eq!((refused.kind(), refused.is_retryable()), (Kind::Unavailable, true));
+        ledger.release(request(usize::MAX).id, now()).await.unwrap();
+        for call in waiting {
+            call.await.unwrap();
+        }
+        let held = ledger.balance(&scopes()[0], month()).await.unwrap().held;
+        assert_eq!(held, budget(i64::try_from(MAX_WAITING).unwrap()));
+        ledger.reserve(request(MAX_WAITING), now()).await.unwrap();
     }
 
     #[tokio::test]

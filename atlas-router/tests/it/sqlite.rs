@@ -2,10 +2,11 @@
 
 use crate::spend::{PRICE, budget, month, now, scopes};
 use atlas_router::catalogue::ModelId;
-use atlas_router::ledger::{BudgetLedger, HoldId, HoldState, Kind, Reserve, SqliteLedger};
+use atlas_router::ledger::{BudgetLedger, HoldId, HoldState, Kind, MAX_WAITING, Reserve, SqliteLedger};
 use atlas_schema::Stage;
 use rusqlite::Connection;
 use std::sync::Barrier;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 fn request(n: u8, model: &str) -> Reserve {
@@ -100,4 +101,40 @@ async fn a_refused_reservation_leaves_its_refunds() {
     let later = now().saturating_add(Duration::from_hours(1));
     assert_eq!(ledger.reserve(too_much, later).await.unwrap_err().kind(), Kind::Exceeded);
     assert_eq!(ledger.hold(request(1, "m").id).await.unwrap().unwrap().state, HoldState::Released);
+}
+
+#[tokio::test]
+async fn a_file_that_others_keep_is_waited_for_by_so_many_and_what_was_begun_can_still_be_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("l.db");
+    let ledger = SqliteLedger::open(&path, Stage::Dev).unwrap();
+    ledger.reserve(request(1, "m"), now()).await.unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut waiting = Vec::new();
+    let refused = loop {
+        let mut id = [2; 16];
+        id[..8].copy_from_slice(&(waiting.len() as u64).to_be_bytes());
+        let request = Reserve::new(HoldId::from_bytes(id), scopes(), PRICE, ModelId::new("m"));
+        let mut call = ledger.reserve(request, now());
+        match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => break answer.unwrap_err(),
+            Poll::Pending => waiting.push(call),
+        }
+        assert!(waiting.len() < 10_000, "nobody is refused");
+    };
+    assert_eq!((refused.kind(), refused.is_retryable()), (Kind::Unavailable, true));
+    // The thread has taken up one group at most.
+    assert!((MAX_WAITING..=MAX_WAITING + 256).contains(&waiting.len()), "{}", waiting.len());
+    let mut release = ledger.release(request(1, "m").id, now());
+    assert!(release.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    other.execute_batch("COMMIT").unwrap();
+    release.await.unwrap();
+    let taken = waiting.len();
+    for call in waiting {
+        call.await.unwrap();
+    }
+    let held = ledger.balance(&scopes()[0], month()).await.unwrap().held;
+    assert_eq!(held, budget(i64::try_from(taken).unwrap()), "those that waited were served");
+    ledger.reserve(request(3, "m"), now()).await.unwrap();
 }

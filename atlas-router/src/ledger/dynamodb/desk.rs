@@ -6,7 +6,7 @@ use super::item::{
     scope_key, text,
 };
 use crate::ledger::error::{Kind, LedgerError};
-use crate::ledger::group::Desk;
+use crate::ledger::group::{Desk, in_time};
 use crate::ledger::hold::{Hold, HoldId, HoldState};
 use crate::ledger::rules::pass_over;
 use crate::ledger::scope::Balance;
@@ -65,7 +65,7 @@ fn contended(operation: &'static str) -> LedgerError {
 
 impl Db {
     /// Waits a random while, so that two who got in each other's way do not do so again.
-    async fn stand_back(&self, tries: u32) {
+    pub(super) async fn stand_back(&self, tries: u32) {
         let most = 4_000_u64 << tries.min(6);
         tokio::time::sleep(Duration::from_micros(self.random.u64() % most)).await;
     }
@@ -217,7 +217,7 @@ impl Db {
         operation: &'static str,
     ) -> Result<(), LedgerError> {
         for tries in 0..MAX_TRIES {
-            if self.write(items.clone(), operation).await? {
+            if in_time::<Self, _>(operation, self.write(items.clone(), operation)).await? {
                 return Ok(());
             }
             self.stand_back(tries).await;
@@ -251,8 +251,9 @@ impl Db {
             let mut left = Some(wanted.build().map_err(|_| broken(operation))?);
             let mut tries = 0;
             while let Some(wanted) = left.take() {
-                let answer = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
-                let mut answer = answer.map_err(|error| failed(operation, &error))?;
+                let ask = self.client.batch_get_item().request_items(&self.table, wanted).send();
+                let ask = Box::pin(async { ask.await.map_err(|error| failed(operation, &error)) });
+                let mut answer = in_time::<Self, _>(operation, ask).await?;
                 let items = answer.responses.as_mut().and_then(|tables| tables.remove(&self.table)).unwrap_or_default();
                 for item in items {
                     found.insert(item::text_of(&item, PK, operation)?.to_owned(), item);
@@ -295,7 +296,7 @@ impl Db {
         Ok(due.into_iter().map(|(_, id)| id).collect())
     }
 
-    /// At most `limit` items of a partition of an index, in order, up to a place in it.
+    /// At most `limit` items of a partition of an index, in order, up to a place in it. Each page has its time.
     pub(super) async fn query(
         &self,
         (index, hash, range): (&str, &str, &str),
@@ -316,8 +317,9 @@ impl Db {
                     .expression_attribute_values(":until", text(until)),
                 None => query.key_condition_expression(format!("{hash} = :partition")),
             };
-            let answer =
-                query.set_exclusive_start_key(start).send().await.map_err(|error| failed(operation, &error))?;
+            let ask = query.set_exclusive_start_key(start).send();
+            let ask = Box::pin(async { ask.await.map_err(|error| failed(operation, &error)) });
+            let answer = in_time::<Self, _>(operation, ask).await?;
             found.extend(answer.items.unwrap_or_default());
             start = answer.last_evaluated_key.filter(|key| !key.is_empty());
             if start.is_none() || found.len() >= limit {

@@ -26,6 +26,7 @@
 mod desk;
 mod error;
 mod item;
+mod purge;
 mod table;
 
 use super::error::{Kind, LedgerError};
@@ -77,7 +78,8 @@ impl DynamoLedger {
     /// must be the ledger's own.
     ///
     /// The client brings region, credentials, timeouts and retries; standard retries are safe. It needs the rights to `GetItem`,
-    /// `BatchGetItem`, `PutItem` and `UpdateItem` on the table, and to `Query` its indexes.
+    /// `BatchGetItem`, `PutItem` and `UpdateItem` on the table, to `BatchWriteItem` for [`purge`](BudgetLedger::purge), and to `Query` its
+    /// indexes.
     ///
     /// # Errors
     /// [`Kind::Unavailable`] if there is no such table, no way to it or no right, [`Kind::WrongStage`], [`Kind::NewerVersion`],
@@ -185,5 +187,11 @@ impl BudgetLedger for DynamoLedger {
             }
         }
         Ok(report::add_up(holds, by))
+    }
+
+    /// An index may lag: what ended in the last moments may be left for the next call.
+    async fn purge(&self, month: Month, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
+        rules::check_purge(month, now, BACKEND)?;
+        self.db().purge(month, limit.min(MAX_BATCH)).await
     }
 }

@@ -114,8 +114,7 @@ impl Desk for Db {
     async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<HoldId>, LedgerError> {
         let sql =
             "SELECT id FROM atlas_router_hold WHERE state = 0 AND expires_at <= $1 ORDER BY expires_at, id LIMIT $2";
-        let client = self.client("sweep").await?;
-        let rows = super::rows::query(&client, "sweep", sql, &[&now.as_millis(), &super::rows::most(limit)]).await?;
+        let rows = self.query("sweep", sql, &[&now.as_millis(), &super::rows::most(limit)]).await?;
         let readable = |row: &Row| match super::rows::id(row, 0, "sweep") {
             Err(error) if error.kind() == Kind::Corrupt => {
                 pass_over(BACKEND, &"without an id");
@@ -128,10 +127,10 @@ impl Desk for Db {
 }
 
 /// A connection that goes back to its pool only once it has answered: who gave up on it must not hand it to the next.
-struct Lent(Option<Client>);
+pub(super) struct Lent(pub(super) Option<Client>);
 
 impl Lent {
-    fn give_back(mut self) {
+    pub(super) fn give_back(mut self) {
         drop(self.0.take());
     }
 }

@@ -7,8 +7,9 @@
 //!
 //! A connection that breaks in the middle loses no money: what was not committed is rolled back by the server, and the call is
 //! [`Unavailable`](super::Kind::Unavailable), which is to be repeated. So is one that has no answer, or no connection, after 20
-//! seconds; its connection does not go back to the pool.
+//! seconds, a report after two and a half minutes; its connection does not go back to the pool.
 
+mod alone;
 mod desk;
 mod error;
 mod rows;
@@ -23,8 +24,8 @@ use async_trait::async_trait;
 use atlas_schema::{Alert, Stage, Timestamp, Usd};
 use deadpool_postgres::Pool;
 use desk::{Db, month_number};
-use error::{BACKEND, failed};
-use rows::{COLUMNS, get, most, query};
+use error::BACKEND;
+use rows::{COLUMNS, get, most};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -55,13 +56,8 @@ impl PostgresLedger {
         Ok(Self { group: Arc::new(Group::new(db)) })
     }
 
-    async fn rows(
-        &self,
-        operation: &'static str,
-        sql: &str,
-        params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
-    ) -> Result<Vec<tokio_postgres::Row>, LedgerError> {
-        query(&self.group.desk.client(operation).await?, operation, sql, params).await
+    fn db(&self) -> &Db {
+        &self.group.desk
     }
 }
 
@@ -74,24 +70,19 @@ impl BudgetLedger for PostgresLedger {
     async fn limit(&self, limits: Vec<(Scope, Option<Usd>)>) -> Result<(), LedgerError> {
         const OPERATION: &str = "limit";
         rules::check_limits(self.group.desk.stage, &limits, BACKEND)?;
-        let wrong = |error: tokio_postgres::Error| failed(OPERATION, &error);
         // The last word on a scope counts, and rows are locked in order.
-        let limits: BTreeMap<String, Option<Usd>> =
-            limits.into_iter().map(|(scope, limit)| (scope.to_string(), limit)).collect();
-        let mut client = self.group.desk.client(OPERATION).await?;
-        let transaction = client.transaction().await.map_err(wrong)?;
-        for (scope, limit) in &limits {
-            let done = match limit {
-                Some(limit) => {
-                    let sql = "INSERT INTO atlas_router_limit (scope, amount) VALUES ($1, $2)
-                        ON CONFLICT (scope) DO UPDATE SET amount = excluded.amount";
-                    transaction.execute(sql, &[scope, &limit.as_nanos()]).await
-                }
-                None => transaction.execute("DELETE FROM atlas_router_limit WHERE scope = $1", &[scope]).await,
-            };
-            done.map_err(wrong)?;
-        }
-        transaction.commit().await.map_err(wrong)
+        let limits: BTreeMap<String, Option<i64>> =
+            limits.into_iter().map(|(scope, limit)| (scope.to_string(), limit.map(Usd::as_nanos))).collect();
+        let (scopes, amounts): (Vec<String>, Vec<Option<i64>>) = limits.into_iter().unzip();
+        let sql = "WITH asked AS MATERIALIZED (
+                SELECT scope, amount FROM unnest($1::text[], $2::int8[]) AS asked (scope, amount)
+            ), taken_away AS (
+                DELETE FROM atlas_router_limit l USING asked a WHERE l.scope = a.scope AND a.amount IS NULL
+            )
+            INSERT INTO atlas_router_limit (scope, amount)
+            SELECT scope, amount FROM asked WHERE amount IS NOT NULL ORDER BY scope COLLATE \"C\"
+            ON CONFLICT (scope) DO UPDATE SET amount = excluded.amount";
+        self.db().query(OPERATION, sql, &[&scopes, &amounts]).await.map(|_| ())
     }
 
     async fn reserve(&self, request: Reserve, now: Timestamp) -> Result<Reserved, LedgerError> {
@@ -120,7 +111,7 @@ impl BudgetLedger for PostgresLedger {
             "SELECT {COLUMNS} FROM atlas_router_hold WHERE state = 1 AND expires_at <= $1
              ORDER BY expires_at, id LIMIT $2"
         );
-        let rows = self.rows(OPERATION, &sql, &[&now.as_millis(), &most(limit.min(MAX_BATCH))]).await?;
+        let rows = self.db().query(OPERATION, &sql, &[&now.as_millis(), &most(limit.min(MAX_BATCH))]).await?;
         let readable = |row: &tokio_postgres::Row| match rows::hold(row, OPERATION) {
             Err(error) if error.kind() == Kind::Corrupt => {
                 let id = rows::id(row, 0, OPERATION).map_or_else(|_| "without an id".into(), |id| id.to_string());
@@ -135,7 +126,7 @@ impl BudgetLedger for PostgresLedger {
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, LedgerError> {
         const OPERATION: &str = "hold";
         let sql = format!("SELECT {COLUMNS} FROM atlas_router_hold WHERE id = $1");
-        let rows = self.rows(OPERATION, &sql, &[&&id.as_bytes()[..]]).await?;
+        let rows = self.db().query(OPERATION, &sql, &[&&id.as_bytes()[..]]).await?;
         rows.first().map(|row| rows::hold(row, OPERATION)).transpose()
     }
 
@@ -145,7 +136,7 @@ impl BudgetLedger for PostgresLedger {
              FROM (SELECT $1::text COLLATE \"C\" AS scope) asked
              LEFT JOIN atlas_router_limit l ON l.scope = asked.scope
              LEFT JOIN atlas_router_balance b ON b.scope = asked.scope AND b.month = $2";
-        let rows = self.rows(OPERATION, sql, &[&scope.to_string(), &month_number(month)]).await?;
+        let rows = self.db().query(OPERATION, sql, &[&scope.to_string(), &month_number(month)]).await?;
         let Some(row) = rows.first() else { return Ok(Balance::default()) };
         rows::balance(row, 1, get(row, 0, OPERATION)?, OPERATION)
     }
@@ -168,7 +159,7 @@ impl BudgetLedger for PostgresLedger {
             sum("cost", "state = 2"),
             sum("amount", "state < 2")
         );
-        let rows = self.rows(OPERATION, &sql, &[&month_number(month)]).await?;
+        let rows = self.db().query_at_length(OPERATION, &sql, &[&month_number(month)]).await?;
         let line = |row: &tokio_postgres::Row| {
             Ok(Line {
                 name: get(row, 0, OPERATION)?,
@@ -178,5 +169,16 @@ impl BudgetLedger for PostgresLedger {
             })
         };
         rows.iter().map(line).collect()
+    }
+
+    async fn purge(&self, month: Month, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
+        rules::check_purge(month, now, BACKEND)?;
+        // In the order in which all lock holds, and past those that someone is at work on.
+        let sql = "DELETE FROM atlas_router_hold WHERE id IN (
+                SELECT id FROM atlas_router_hold WHERE month = $1 AND state >= 2 ORDER BY id LIMIT $2
+                FOR UPDATE SKIP LOCKED
+            ) RETURNING 1";
+        let rows = self.db().query("purge", sql, &[&month_number(month), &most(limit.min(MAX_BATCH))]).await?;
+        Ok(rows.len())
     }
 }

@@ -6,23 +6,11 @@ use crate::ledger::hold::{Hold, HoldId};
 use crate::ledger::scope::Balance;
 use crate::ledger::stored::{StoredHold, counted};
 use atlas_schema::Usd;
-use deadpool_postgres::Client;
 use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, ToSql};
+use tokio_postgres::types::FromSql;
 
 pub(super) const COLUMNS: &str =
     "id, month, scopes, amount, state, cost, created_at, expires_at, model, strategy, correlation_id";
-
-pub(super) async fn query(
-    client: &Client,
-    operation: &'static str,
-    sql: &str,
-    params: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<Row>, LedgerError> {
-    let fail = |error: tokio_postgres::Error| failed(operation, &error);
-    let statement = client.prepare_cached(sql).await.map_err(fail)?;
-    client.query(&statement, params).await.map_err(fail)
-}
 
 pub(super) fn most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)

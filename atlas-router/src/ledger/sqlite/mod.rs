@@ -95,6 +95,11 @@ impl BudgetLedger for SqliteLedger {
     async fn report(&self, month: Month, by: GroupBy) -> Result<Vec<Line>, LedgerError> {
         self.writer.call("report", move |rows| rows.report(month, by)).await
     }
+
+    async fn purge(&self, month: Month, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
+        rules::check_purge(month, now, BACKEND)?;
+        self.writer.call("purge", move |rows| rows.purge(month, limit.min(MAX_BATCH))).await
+    }
 }
 
 /// What a failure of SQLite is to a caller.

@@ -5,11 +5,14 @@
 
 use super::rows::SqliteRows;
 use super::{BACKEND, failed};
+use crate::ledger::MAX_WAITING;
 use crate::ledger::error::{Kind, LedgerError};
+use crate::ledger::rules::crowded;
 use rusqlite::Connection;
 use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use tokio::sync::oneshot;
 
@@ -23,17 +26,23 @@ type After = Box<dyn FnOnce(Option<LedgerError>) + Send>;
 
 /// The callers' end.
 #[derive(Debug, Clone)]
-pub(super) struct Writer(mpsc::Sender<Call>);
+pub(super) struct Writer {
+    calls: mpsc::Sender<Call>,
+    /// How many of them the thread has not taken up yet.
+    waiting: Arc<AtomicUsize>,
+}
 
 impl Writer {
     /// Starts the thread; it ends when the last clone is dropped and its calls are done.
     pub(super) fn start(connection: Connection) -> Result<Self, LedgerError> {
         let (sender, calls) = mpsc::channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&waiting);
         let named = thread::Builder::new().name("atlas-ledger".into());
         named
-            .spawn(move || run(&connection, &calls))
+            .spawn(move || run(&connection, &calls, &counted))
             .map_err(|error| LedgerError::new(Kind::Unavailable, BACKEND, "open").with_source(error))?;
-        Ok(Self(sender))
+        Ok(Self { calls: sender, waiting })
     }
 
     /// Runs `work` in a transaction and answers when it is durable.
@@ -60,12 +69,18 @@ impl Writer {
             (stands, after)
         });
         let gone = || LedgerError::new(Kind::Internal, BACKEND, operation).with_source("the ledger's thread has ended");
-        self.0.send(call).map_err(|_| gone())?;
+        // What was begun can still be ended when nothing more can be begun.
+        let most = if operation == "reserve" { MAX_WAITING } else { 2 * MAX_WAITING };
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= most {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(crowded(BACKEND, operation));
+        }
+        self.calls.send(call).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
 
-fn run(connection: &Connection, calls: &mpsc::Receiver<Call>) {
+fn run(connection: &Connection, calls: &mpsc::Receiver<Call>, waiting: &AtomicUsize) {
     while let Ok(first) = calls.recv() {
         let mut group = vec![first];
         while group.len() < GROUP
@@ -73,6 +88,7 @@ fn run(connection: &Connection, calls: &mpsc::Receiver<Call>) {
         {
             group.push(next);
         }
+        waiting.fetch_sub(group.len(), Ordering::Relaxed);
         commit(connection, group);
     }
 }

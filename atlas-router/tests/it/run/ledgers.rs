@@ -124,6 +124,10 @@ impl BudgetLedger for Fated {
     async fn report(&self, month: Month, by: GroupBy) -> Result<Vec<Line>, LedgerError> {
         self.inner.report(month, by).await
     }
+
+    async fn purge(&self, month: Month, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
+        self.inner.purge(month, now, limit).await
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -109,4 +109,8 @@ impl BudgetLedger for Careless {
     async fn report(&self, month: Month, by: GroupBy) -> Result<Vec<Line>, LedgerError> {
         self.inner.report(month, by).await
     }
+
+    async fn purge(&self, month: Month, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
+        self.inner.purge(month, now, limit).await
+    }
 }
