@@ -50,8 +50,12 @@ impl DynamoJobs {
                 Some(controls) => controls,
                 None => self.controls(queues.iter().copied(), OPERATION).await?,
             };
-            let candidates = self.candidates(&queues, &kinds, &controls, left, now, &tried).await?;
-            if candidates.is_empty() {
+            // What another claim of this process is about to take would be lost to it.
+            let passed = tried.union(&self.picks().others()).copied().collect();
+            let mut candidates = self.candidates(&queues, &kinds, &controls, left, now, &passed).await?;
+            let found = candidates.len();
+            let picked = self.picks().pick(&mut candidates, |one| one.place.2);
+            if found == 0 {
                 break;
             }
             let reserved = self.reserve_all(&candidates, &controls, now).await?;
@@ -60,7 +64,7 @@ impl DynamoJobs {
             tried.extend(chosen.iter().map(|one| one.place.2));
             let settled = self.take(&chosen, &controls, worker, beat, lease, now).await?;
             let mut taken: Vec<Stored> = Vec::new();
-            let mut lost = chosen.len() < candidates.len();
+            let mut lost = chosen.len() < found;
             for (candidate, settled) in chosen.iter().zip(settled) {
                 match settled {
                     Settled::Done(after) => {
@@ -95,6 +99,7 @@ impl DynamoJobs {
                     self.put_back(queue, unused, OPERATION).await?;
                 }
             }
+            drop(picked);
             let (whole, bad) = self.complete_readable(taken, OPERATION).await?;
             if !bad.is_empty() {
                 lost = true;

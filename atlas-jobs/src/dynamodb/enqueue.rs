@@ -3,9 +3,9 @@
 use super::DynamoJobs;
 use super::body::PAYLOAD;
 use super::change::Change;
-use super::error::{BACKEND, contended, failed};
+use super::error::{BACKEND, contended};
 use super::events::Latest;
-use super::item::{Item, Reader, Stored, keyed, number, text};
+use super::item::{Item, Reader, Stored, keyed, text};
 use super::keys::{self, ListScope};
 use super::leases::Lease;
 use super::transition::outbox_item;
@@ -15,7 +15,7 @@ use crate::kernel::unfit;
 use crate::spec::NewJob;
 use crate::state::Applied;
 use crate::store::{Enqueued, JobStore, UNREADABLE};
-use atlas_schema::{JobId, JobRecord, Timestamp, WorkerId};
+use atlas_schema::{JobId, JobRecord, Timestamp};
 use std::collections::{HashMap, HashSet};
 
 const OPERATION: &str = "enqueue";
@@ -133,7 +133,8 @@ impl DynamoJobs {
                 }
             }
         }
-        let outcomes = self.write(changes, &Shared::default(), OPERATION).await?;
+        let shared = Shared { meets: Some(now), ..Shared::default() };
+        let outcomes = self.write(changes, &shared, OPERATION).await?;
         for ((at, entrant, stored), outcome) in sent.into_iter().zip(outcomes) {
             if !matches!(outcome, Written::Done) {
                 self.unplace(&stored.payload).await;
@@ -175,9 +176,6 @@ impl DynamoJobs {
             Some(result) => Some(self.place(id, &incarnation, super::body::RESULT, &result, OPERATION).await?),
             None => None,
         };
-        if let Some(lease) = &record.lease {
-            self.note_worker(&lease.worker, record.created_at).await?;
-        }
         let mut events = Latest::default();
         let moved = events.push(&event, &incarnation, OPERATION)?;
         let stored = Stored {
@@ -211,19 +209,6 @@ impl DynamoJobs {
         change.begins = Lease::of(&stored);
         change.count(None, Some(record));
         Ok((change, stored))
-    }
-
-    /// Makes a worker known that has never called: the leases of a job from elsewhere are found by it.
-    async fn note_worker(&self, worker: &WorkerId, now: Timestamp) -> Result<(), StoreError> {
-        let key = keys::beat(worker, self.shards().spread);
-        let update = self.client().update_item().table_name(self.table());
-        let update = update.key(keys::PK, text(key.0)).key(keys::SK, text(key.1));
-        // The mark tells a sweep that is about to forget the worker that it must not.
-        let update = update
-            .update_expression("SET seen = if_not_exists(seen, :now), mark = :mark")
-            .expression_attribute_values(":now", number(now.as_millis()))
-            .expression_attribute_values(":mark", text(format!("{:016x}", self.random().u64())));
-        update.send().await.map(|_| ()).map_err(|error| failed(OPERATION, &error))
     }
 
     /// Compares jobs with those that hold their names. No answer if the holder is gone.

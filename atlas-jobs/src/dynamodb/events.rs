@@ -2,7 +2,7 @@
 //!
 //! A transition so writes one item. What the job's item has is always the end of its history, without a gap: a
 //! transition that would make it too many or too large moves the oldest out, in the same transaction. An event is kept without
-//! what the job's record says anyway; tables of an earlier build have whole events, each in an item.
+//! what the job's record says anyway.
 
 use super::error::corrupt;
 use super::item::{Item, Reader, keyed, text};
@@ -17,9 +17,8 @@ const MOST: usize = 8;
 /// The most bytes of them: the item is read and paid for as a whole with each transition.
 const BYTES: usize = 4096;
 
-/// The attribute of an event in an item of its own, and the one that an earlier build wrote.
+/// The attribute of an event in an item of its own.
 const BRIEF: &str = "brief";
-const WHOLE: &str = "event";
 
 /// The end of a job's history: texts by version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,13 +82,8 @@ pub(super) fn from_item(
     operation: &'static str,
 ) -> Result<AuditEvent, StoreError> {
     let reader = Reader::new(item, operation);
-    match reader.maybe_text(BRIEF)? {
-        Some(brief) => {
-            let version = reader.text(keys::SK)?.rsplit('#').next().and_then(|version| version.parse().ok());
-            lengthen(brief, version.ok_or_else(|| reader.bad())?, record, operation)
-        }
-        None => reader.json(WHOLE),
-    }
+    let version = reader.text(keys::SK)?.rsplit('#').next().and_then(|version| version.parse().ok());
+    lengthen(reader.text(BRIEF)?, version.ok_or_else(|| reader.bad())?, record, operation)
 }
 
 /// What an event has of the job: its id, its version, which the name tells, and its correlation id.

@@ -16,6 +16,8 @@ use crate::store::{
     JobStore,
 };
 use atlas_schema::{Actor, JobId, Progress, Timestamp, WorkerId};
+use aws_sdk_dynamodb::types::Update;
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use futures_util::{StreamExt, TryStreamExt};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -93,6 +95,18 @@ impl DynamoJobs {
             Err(error) if is_refused(&error) => Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION)),
             Err(error) => Err(failed(OPERATION, &error)),
         }
+    }
+
+    /// Makes a worker known that may never have called: the leases of a job from elsewhere are found by it.
+    pub(super) fn meet(&self, worker: &WorkerId, now: Timestamp) -> UpdateBuilder {
+        let key = keys::beat(worker, self.shards().spread);
+        // What changes tells a sweep that is about to forget the worker that it must not.
+        Update::builder()
+            .key(keys::PK, text(key.0))
+            .key(keys::SK, text(key.1))
+            .update_expression("SET seen = if_not_exists(seen, :now), met = :met")
+            .expression_attribute_values(":now", number(now.as_millis()))
+            .expression_attribute_values(":met", text(format!("{:016x}", self.random().u64())))
     }
 
     /// The condition that no newer exchange of this worker has begun.
@@ -205,12 +219,14 @@ impl DynamoJobs {
             state::apply(record, command, now, Actor::Worker { id: worker.clone() }).ok()
         };
         let terms = Terms { shared: self.while_beat_stands(worker, Some(beat)), yield_to_others: false };
+        let partition = keys::leases(worker);
+        let open = self.leases().begin_read(&partition);
         let walk = Walk { worker, decide: &decide, terms, limit: usize::MAX, operation: OPERATION };
         let through = self.go_through(&walk).await?;
         if through.stale {
             return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
         }
-        self.leases().read(&keys::leases(worker), through.left);
+        self.leases().read(&partition, &open, through.left);
         Ok(through.done)
     }
 

@@ -179,18 +179,15 @@ pub(super) fn beats(shard: u16) -> String {
     format!("B#{shard}")
 }
 
-/// What a worker has claimed: lists, and by an earlier build an item per job, whose sort key is its id.
+/// The lists of what a worker has claimed.
 pub(super) fn leases(worker: &WorkerId) -> String {
     format!("W#{worker}")
 }
 
 /// A list of what a request claimed. `mark` is random: no key is used again.
 pub(super) fn leases_list(worker: &WorkerId, mark: u128) -> Key {
-    (leases(worker), format!("{LIST}{mark:032x}"))
+    (leases(worker), format!("L#{mark:032x}"))
 }
-
-/// What the sort key of a list begins with, and no id does.
-pub(super) const LIST: &str = "L#";
 
 pub(super) fn queue(queue: &QueueName, shards: u16) -> Key {
     (queues(shard(queue.as_str().as_bytes(), shards)), queue.to_string())

@@ -21,6 +21,10 @@ const MAX_SPENT: usize = 4096;
 /// The most workers that this process remembers having read the lists of.
 const MAX_WORKERS: usize = 1024;
 
+/// The lists of a worker that were open here when its lists began to be read.
+#[derive(Debug, Default)]
+pub(super) struct Before(BTreeSet<Key>);
+
 /// One epoch of one job, held by a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lease {
@@ -131,17 +135,28 @@ impl Leases {
         self.with(|known| known.workers.get(partition).is_none_or(|seen| seen.open >= seen.read_at))
     }
 
-    /// A worker's lists have been read, all of them: what may still be held by each.
-    pub(super) fn read(&self, partition: &str, lists: Vec<(Key, Vec<Lease>)>) {
+    /// A worker's lists are about to be read, all of them.
+    pub(super) fn begin_read(&self, partition: &str) -> Before {
+        self.with(|known| Before(known.open.keys().filter(|list| list.0 == partition).cloned().collect()))
+    }
+
+    /// A worker's lists have been read: what may still be held by each. Those that were not found any more have been
+    /// deleted by others, and those that were shut here meanwhile stay so.
+    pub(super) fn read(&self, partition: &str, before: &Before, lists: Vec<(Key, Vec<Lease>)>) {
         self.with(|known| {
             if known.workers.len() >= MAX_WORKERS && !known.workers.contains_key(partition) {
-                // Whatever is forgotten is read again.
-                let spent = std::mem::take(&mut known.spent);
-                *known = Known { spent, ..Known::default() };
+                // It is read again when it comes back.
+                if let Some(another) = known.workers.keys().next().cloned() {
+                    known.forget(&another);
+                }
             }
             known.workers.entry(partition.to_owned()).or_default();
+            let found: BTreeSet<&Key> = lists.iter().map(|(list, _)| list).collect();
+            known.drop_lists(&before.0.iter().filter(|list| !found.contains(list)).collect());
             for (list, leases) in lists {
-                known.open(&list, leases);
+                if !before.0.contains(&list) && !known.spent.contains(&list) {
+                    known.open(&list, leases);
+                }
             }
             if let Some(seen) = known.workers.get_mut(partition) {
                 seen.read_at = seen.open * 2 + SLACK;
@@ -152,14 +167,8 @@ impl Leases {
     /// Everything on these lists is over.
     pub(super) fn spent(&self, lists: Vec<Key>) {
         self.with(|known| {
+            known.drop_lists(&lists.iter().collect());
             for list in lists {
-                if known.open.contains_key(&list) {
-                    known.held.retain(|_, of_job| {
-                        of_job.retain(|holding| holding.list != list);
-                        !of_job.is_empty()
-                    });
-                    known.shut(&list);
-                }
                 known.spend(list);
             }
         });
@@ -228,6 +237,28 @@ impl Known {
         }
     }
 
+    /// Takes lists for shut, whatever is left on them.
+    fn drop_lists(&mut self, lists: &BTreeSet<&Key>) {
+        let lists: BTreeSet<&Key> = lists.iter().copied().filter(|list| self.open.contains_key(*list)).collect();
+        if lists.is_empty() {
+            return;
+        }
+        self.held.retain(|_, of_job| {
+            of_job.retain(|holding| !lists.contains(&holding.list));
+            !of_job.is_empty()
+        });
+        for list in lists {
+            self.shut(list);
+        }
+    }
+
+    /// Forgets that the lists of a worker were ever read.
+    fn forget(&mut self, partition: &str) {
+        let open: Vec<Key> = self.open.keys().filter(|list| list.0 == partition).cloned().collect();
+        self.drop_lists(&open.iter().collect());
+        self.workers.remove(partition);
+    }
+
     fn shut(&mut self, list: &Key) {
         self.open.remove(list);
         if let Some(seen) = self.workers.get_mut(&list.0) {
@@ -239,5 +270,76 @@ impl Known {
         if self.spent.len() < MAX_SPENT {
             self.spent.insert(list);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(worker: usize, mark: usize) -> Key {
+        (format!("W#{worker}"), format!("L#{mark}"))
+    }
+
+    fn lease(worker: usize, job: usize) -> Lease {
+        let mut id = [0; 10];
+        id[..8].copy_from_slice(&job.to_be_bytes());
+        Lease {
+            worker: WorkerId::new(format!("{worker}")).unwrap(),
+            job: JobId::from_parts(atlas_schema::Timestamp::MIN, id),
+            incarnation: "i".into(),
+            epoch: 1,
+        }
+    }
+
+    fn sizes(leases: &Leases) -> (usize, usize, usize) {
+        leases.with(|known| (known.held.len(), known.open.len(), known.workers.values().map(|seen| seen.open).sum()))
+    }
+
+    /// Reads the lists of worker 0, of which there are `there`.
+    fn read(leases: &Leases, there: &[usize], meanwhile: impl FnOnce()) {
+        let before = leases.begin_read("W#0");
+        meanwhile();
+        leases.read("W#0", &before, there.iter().map(|mark| (list(0, *mark), vec![lease(0, *mark)])).collect());
+    }
+
+    #[test]
+    fn lists_that_another_process_deleted_are_not_remembered() {
+        let leases = Leases::default();
+        let mut most = 0;
+        for mark in 0..10_000 {
+            if leases.must_read("W#0") {
+                // All others were ended and deleted elsewhere.
+                read(&leases, &[mark], || ());
+                assert_eq!(sizes(&leases), (1, 1, 1));
+            }
+            leases.opened(&list(0, mark), vec![lease(0, mark)]);
+            most = most.max(sizes(&leases).0);
+        }
+        assert!(most <= 2 + SLACK, "{most}");
+    }
+
+    #[test]
+    fn a_list_that_is_shut_while_lists_are_read_is_not_opened_again() {
+        let leases = Leases::default();
+        read(&leases, &[1, 2], || ());
+        read(&leases, &[1, 2], || leases.ended(&lease(0, 1)));
+        assert_eq!(sizes(&leases), (1, 1, 1));
+        assert_eq!(leases.take_spent(1).lists, [list(0, 1)]);
+        // One that is opened meanwhile stays, whether it was found or not.
+        read(&leases, &[2, 3], || [3, 4].into_iter().for_each(|n| leases.opened(&list(0, n), vec![lease(0, n)])));
+        assert_eq!(sizes(&leases), (3, 3, 3));
+    }
+
+    #[test]
+    fn of_too_many_workers_one_is_forgotten_and_no_more() {
+        let leases = Leases::default();
+        for worker in 0..=MAX_WORKERS {
+            let partition = format!("W#{worker}");
+            leases.read(&partition, &Before::default(), vec![(list(worker, worker), vec![lease(worker, worker)])]);
+        }
+        assert_eq!(sizes(&leases), (MAX_WORKERS, MAX_WORKERS, MAX_WORKERS));
+        let unread = (0..=MAX_WORKERS).filter(|worker| leases.must_read(&format!("W#{worker}")));
+        assert_eq!(unread.count(), 1);
     }
 }

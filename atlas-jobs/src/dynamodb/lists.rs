@@ -24,32 +24,9 @@ const HELD: &str = "held";
 /// A list as it was read.
 struct List {
     key: Key,
-    leases: Vec<Listed>,
+    leases: Vec<Lease>,
     /// Something on it can't be read: it is not deleted.
     damaged: bool,
-}
-
-/// A job on a list.
-enum Listed {
-    Lease(Lease),
-    /// An earlier build wrote no epoch.
-    Job(JobId),
-}
-
-impl Listed {
-    const fn job(&self) -> JobId {
-        match self {
-            Self::Lease(lease) => lease.job,
-            Self::Job(job) => *job,
-        }
-    }
-
-    fn is_over(&self, worker: &WorkerId, job: &Stored) -> bool {
-        match self {
-            Self::Lease(lease) => lease.is_over(job),
-            Self::Job(_) => job.record.lease.as_ref().is_none_or(|lease| lease.worker != *worker),
-        }
-    }
 }
 
 /// What to do with the jobs that a worker's lists name.
@@ -87,16 +64,12 @@ pub(super) fn list_item(key: &Key, leases: &[Lease]) -> Item {
 
 fn read_list(worker: &WorkerId, item: &Item) -> Option<List> {
     let key = (string(item, keys::PK)?.to_owned(), string(item, keys::SK)?.to_owned());
-    if !key.1.starts_with(keys::LIST) {
-        let job = key.1.parse().ok();
-        return Some(List { damaged: job.is_none(), leases: job.map(Listed::Job).into_iter().collect(), key });
-    }
     let entry = |text: &str| {
         let mut parts = text.splitn(3, '#');
         let (job, epoch, incarnation) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
-        Some(Listed::Lease(Lease { worker: worker.clone(), job, incarnation: incarnation.into(), epoch }))
+        Some(Lease { worker: worker.clone(), job, incarnation: incarnation.into(), epoch })
     };
-    let entries: Vec<Option<Listed>> = string(item, HELD)?.split(' ').map(entry).collect();
+    let entries: Vec<Option<Lease>> = string(item, HELD)?.split(' ').map(entry).collect();
     let damaged = entries.iter().any(Option::is_none);
     Some(List { key, leases: entries.into_iter().flatten().collect(), damaged })
 }
@@ -110,27 +83,27 @@ impl DynamoJobs {
             let range = Range::all(keys::leases(walk.worker));
             let (items, next) = self.query(&range, after, PAGE, walk.operation).await?;
             let lists: Vec<List> = items.iter().filter_map(|item| read_list(walk.worker, item)).collect();
-            let jobs: BTreeSet<JobId> = lists.iter().flat_map(|list| &list.leases).map(Listed::job).collect();
+            let jobs: BTreeSet<JobId> = lists.iter().flat_map(|list| &list.leases).map(|lease| lease.job).collect();
             let found = self.visit(walk, jobs, &mut through).await?;
-            let over = |listed: &Listed| match found.get(&listed.job()) {
-                Some(Some(job)) => listed.is_over(walk.worker, job),
+            let over = |lease: &Lease| match found.get(&lease.job) {
+                Some(Some(job)) => lease.is_over(job),
                 Some(None) => true,
                 None => false,
             };
             let mut spent = Vec::new();
             for mut list in lists {
-                list.leases.retain(|listed| !over(listed));
+                let (ended, held) = list.leases.into_iter().partition::<Vec<_>, _>(over);
+                for lease in &ended {
+                    self.leases().ended(lease);
+                }
+                list.leases = held;
                 if list.damaged {
                     tracing::error!(list = list.key.1, "a list of leases can't be read: it stays until it is mended");
                 } else if list.leases.is_empty() {
                     spent.push(list.key);
                     continue;
                 }
-                let leases = list.leases.into_iter().filter_map(|listed| match listed {
-                    Listed::Lease(lease) => Some(lease),
-                    Listed::Job(_) => None,
-                });
-                through.left.push((list.key, leases.collect()));
+                through.left.push((list.key, list.leases));
             }
             self.leases().spent(spent);
             after = next;
@@ -150,6 +123,7 @@ impl DynamoJobs {
         through: &mut Through,
     ) -> Result<HashMap<JobId, Option<Stored>>, StoreError> {
         let mut found = HashMap::with_capacity(jobs.len());
+        let mut missing = Vec::new();
         let mut jobs = jobs.into_iter().peekable();
         let task = |job: JobId| Task {
             job,
@@ -168,24 +142,42 @@ impl DynamoJobs {
                     Settled::Answer(job) => {
                         found.insert(id, Some(*job));
                     }
-                    Settled::Missing => {
-                        found.insert(id, None);
-                    }
+                    Settled::Missing => missing.push(id),
                     Settled::Stale => through.stale = true,
                     Settled::Unreadable | Settled::Passed => {}
                 }
             }
         }
+        for id in self.truly_missing(missing, walk.operation).await? {
+            found.insert(id, None);
+        }
         Ok(found)
+    }
+
+    /// Those of some jobs that are not there. What brings a job and the list that names it shows them one after the other
+    /// to plain reads, and only to a transaction at once.
+    async fn truly_missing(&self, jobs: Vec<JobId>, operation: &'static str) -> Result<Vec<JobId>, StoreError> {
+        let mut gone = Vec::new();
+        for some in jobs.chunks(CHUNK) {
+            let keys = some.iter().map(|job| keys::job(*job)).collect();
+            // Where one of them is being written, all stay for the next time.
+            if let Some(items) = self.read_together(keys, operation).await? {
+                let absent = some.iter().zip(items).filter(|(_, item)| item.is_none());
+                gone.extend(absent.map(|(job, _)| *job));
+            }
+        }
+        Ok(gone)
     }
 
     /// Reads a worker's lists if this process knows too little of them: they would grow in number otherwise.
     pub(super) async fn know_lists(&self, worker: &WorkerId, operation: &'static str) -> Result<(), StoreError> {
-        if self.leases().must_read(&keys::leases(worker)) {
+        let partition = keys::leases(worker);
+        if self.leases().must_read(&partition) {
+            let before = self.leases().begin_read(&partition);
             let decide = |_: &Stored| None;
             let walk = Walk { worker, decide: &decide, terms: Terms::default(), limit: usize::MAX, operation };
             let through = self.go_through(&walk).await?;
-            self.leases().read(&keys::leases(worker), through.left);
+            self.leases().read(&partition, &before, through.left);
         }
         Ok(())
     }

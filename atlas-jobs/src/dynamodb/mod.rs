@@ -56,6 +56,7 @@ mod list;
 mod lists;
 mod options;
 mod outbox;
+mod picks;
 mod purge;
 mod queues;
 mod read;
@@ -86,6 +87,7 @@ use item::Shards;
 use lanes::Lanes;
 use leases::Leases;
 use object_store::ObjectStore;
+use picks::Picks;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -101,6 +103,7 @@ struct Inner {
     shards: Shards,
     lanes: Lanes,
     leases: Leases,
+    picks: Picks,
     random: Random,
     watch: Mutex<SilenceWatch>,
     waker: Waker,
@@ -138,6 +141,7 @@ impl DynamoJobs {
             shards,
             lanes,
             leases: Leases::default(),
+            picks: Picks::default(),
             random,
             watch: Mutex::new(SilenceWatch::new()),
             waker: Waker::new(),
@@ -175,6 +179,10 @@ impl DynamoJobs {
 
     fn leases(&self) -> &Leases {
         &self.inner.leases
+    }
+
+    fn picks(&self) -> &Picks {
+        &self.inner.picks
     }
 
     fn random(&self) -> &Random {

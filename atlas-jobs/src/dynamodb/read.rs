@@ -1,14 +1,15 @@
 //! Reading items, consistently, in sets.
 
 use super::DynamoJobs;
-use super::error::{BACKEND, corrupt, failed};
+use super::error::{BACKEND, cancelled, corrupt, failed};
 use super::item::{Item, Reader, Stored, text};
 use super::keys::{self, Key};
 use crate::error::{Kind, StoreError};
 use crate::kernel::{Beat, check_limit, readable};
 use crate::store::JobRef;
 use atlas_schema::{JobId, JobRecord, Timestamp, WorkerId};
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, Get, KeysAndAttributes, TransactGetItem};
 use futures_util::{StreamExt, TryStreamExt};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -105,6 +106,34 @@ impl DynamoJobs {
         let get = self.client().get_item().table_name(self.table()).consistent_read(true);
         let get = get.key(keys::PK, text(key.0)).key(keys::SK, text(key.1));
         Ok(get.send().await.map_err(|error| failed(operation, &error))?.item)
+    }
+
+    /// The items of up to a hundred keys as they stand at one moment, in order; nothing if one of them is being written.
+    pub(super) async fn read_together(
+        &self,
+        keys: Vec<Key>,
+        operation: &'static str,
+    ) -> Result<Option<Vec<Option<Item>>>, StoreError> {
+        let broken = |_| corrupt(operation, "a request could not be built");
+        let mut read = self.client().transact_get_items();
+        for key in keys {
+            let get = Get::builder().table_name(self.table()).set_key(Some(super::item::keyed(key))).build();
+            read = read.transact_items(TransactGetItem::builder().get(get.map_err(broken)?).build());
+        }
+        match read.send().await {
+            Ok(answer) => Ok(Some(answer.responses.into_iter().flatten().map(|one| one.item).collect())),
+            Err(error) => match error.as_service_error() {
+                Some(TransactGetItemsError::TransactionCanceledException(reasons)) => {
+                    for code in reasons.cancellation_reasons().iter().filter_map(|reason| reason.code()) {
+                        if !matches!(code, "None" | "TransactionConflict") {
+                            return Err(cancelled(operation, code));
+                        }
+                    }
+                    Ok(None)
+                }
+                _ => Err(failed(operation, &error)),
+            },
+        }
     }
 
     /// One reply of a query, and where it ended if there is more.

@@ -137,11 +137,19 @@ impl DynamoJobs {
         if seen.is_none_or(|seen| seen >= long_ago) || !self.has_no_lists(&worker.id, OPERATION).await? {
             return Ok(());
         }
-        let mark = string(&worker.item, "mark").unwrap_or_default();
         let key = keys::beat(&worker.id, self.shards().spread);
-        let delete = self.client().delete_item().table_name(self.table()).set_key(Some(keyed(key)));
-        // Whoever needs the worker meanwhile has set another mark.
-        let delete = delete.condition_expression("mark = :mark").expression_attribute_values(":mark", text(mark));
+        let mut delete = self.client().delete_item().table_name(self.table()).set_key(Some(keyed(key)));
+        // Whoever needs the worker meanwhile has changed one of these.
+        let mut conditions = Vec::new();
+        for name in ["mark", "met"] {
+            if let Some(value) = string(&worker.item, name) {
+                conditions.push(format!("{name} = :{name}"));
+                delete = delete.expression_attribute_values(format!(":{name}"), text(value));
+            } else {
+                conditions.push(format!("attribute_not_exists({name})"));
+            }
+        }
+        let delete = delete.condition_expression(conditions.join(" and "));
         match delete.send().await {
             Ok(_) => Ok(()),
             Err(error) if is_refused(&error) => Ok(()),

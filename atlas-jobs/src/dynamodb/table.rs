@@ -12,8 +12,9 @@ use aws_sdk_dynamodb::types::{
 };
 use std::time::Duration;
 
-/// The format of the items that this release writes.
-const FORMAT: u64 = 1;
+/// The format of the items that this release reads and writes. Format 1, whose leases and events were items of their own, was
+/// never released.
+const FORMAT: u64 = 2;
 
 /// Makes the table for development and tests, and waits until it is there. A table of that name is left as it is.
 ///
@@ -98,6 +99,9 @@ async fn pinned(client: &Client, options: &DynamoOptions) -> Result<Option<Shard
     let reader = Reader::new(&item, "open");
     if reader.number::<u64>("format")? > FORMAT {
         return Err(StoreError::new(Kind::NewerVersion, BACKEND, "open"));
+    }
+    if reader.number::<u64>("format")? < FORMAT {
+        return Err(corrupt("open", "the table is of a build that was never released: make a new one"));
     }
     if reader.text("stage")? != options.stage.as_str() {
         return Err(StoreError::new(Kind::WrongStage, BACKEND, "open"));

@@ -12,7 +12,7 @@ use super::keys::{self, Key};
 use super::leases::Lease;
 use super::lists::list_item;
 use crate::error::StoreError;
-use atlas_schema::{QueueName, WorkerId};
+use atlas_schema::{QueueName, Timestamp, WorkerId};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::builders::ConditionCheckBuilder;
 use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem, Update};
@@ -48,6 +48,8 @@ pub(super) struct Shared {
     pub(super) check: Option<ConditionCheckBuilder>,
     /// The limits of the queues whose slots are taken.
     pub(super) limits: BTreeMap<QueueName, u32>,
+    /// Workers whose leases begin may never have called: they are made known, as of this time.
+    pub(super) meets: Option<Timestamp>,
 }
 
 impl DynamoJobs {
@@ -60,8 +62,9 @@ impl DynamoJobs {
     ) -> Result<Vec<Written>, StoreError> {
         let total = changes.len();
         // Transactions that check one item get in each other's way: one after the other, then.
-        let at_once = if shared.check.is_some() || !shared.limits.is_empty() { 1 } else { self.in_flight() };
-        let requests = split(changes).into_iter().map(|request| self.send(request, shared, operation));
+        let meets = shared.meets.is_some() && changes.iter().any(|change| change.begins.is_some());
+        let at_once = if shared.check.is_some() || !shared.limits.is_empty() || meets { 1 } else { self.in_flight() };
+        let requests = split(changes, meets).into_iter().map(|request| self.send(request, shared, operation));
         let mut answers = futures_util::stream::iter(requests).buffer_unordered(at_once);
         let mut written: Vec<Option<Written>> = (0..total).map(|_| None).collect();
         let mut fault = None;
@@ -189,6 +192,11 @@ impl DynamoJobs {
             items.push(TransactWriteItem::builder().put(put).build());
             owners.push(Owner::List);
             lists.push((key, leases));
+            if let Some(now) = shared.meets {
+                let update = self.meet(worker, now).table_name("").build().map_err(broken)?;
+                items.push(TransactWriteItem::builder().update(update).build());
+                owners.push(Owner::Beat);
+            }
         }
         if let Some(check) = shared.check.clone() {
             let check = check.table_name("").build().map_err(broken)?;
@@ -230,6 +238,7 @@ enum Owner {
     Change(usize, usize),
     Count,
     List,
+    Beat,
     Slot(QueueName),
     Check,
 }
@@ -283,7 +292,7 @@ fn set_aside(
 }
 
 /// How many of a change's shared items a request has already.
-fn shared_items(change: &Change, request: &[(usize, Change)]) -> usize {
+fn shared_items(change: &Change, request: &[(usize, Change)], per_worker: usize) -> usize {
     fn queue(change: &Change) -> Option<&QueueName> {
         change.slot.as_ref().map(|(queue, _)| queue)
     }
@@ -294,11 +303,12 @@ fn shared_items(change: &Change, request: &[(usize, Change)]) -> usize {
     let counted = |group: &Group| any(&|other| other.counts.iter().any(|(known, _)| known == group));
     change.counts.iter().filter(|(group, _)| counted(group)).count()
         + usize::from(queue(change).is_some() && any(&|other| queue(other) == queue(change)))
-        + usize::from(worker(change).is_some() && any(&|other| worker(other) == worker(change)))
+        + usize::from(worker(change).is_some() && any(&|other| worker(other) == worker(change))) * per_worker
 }
 
-/// Cuts changes into requests, each with its place in the call.
-fn split(changes: Vec<Change>) -> Vec<Vec<(usize, Change)>> {
+/// Cuts changes into requests, each with its place in the call. A worker that is made known takes an item beside its list.
+fn split(changes: Vec<Change>, meets: bool) -> Vec<Vec<(usize, Change)>> {
+    let per_worker = 1 + usize::from(meets);
     let mut requests = Vec::new();
     let mut request: Vec<(usize, Change)> = Vec::new();
     // One item is left for the check.
@@ -307,9 +317,9 @@ fn split(changes: Vec<Change>) -> Vec<Vec<(usize, Change)>> {
         let own = change.len()
             + change.counts.len()
             + usize::from(change.slot.is_some())
-            + usize::from(change.begins.is_some());
+            + usize::from(change.begins.is_some()) * per_worker;
         // What is counted or listed together with an earlier change of the request needs no item of its own.
-        let shared = shared_items(&change, &request);
+        let shared = shared_items(&change, &request, per_worker);
         let full = items + own - shared > MAX_ITEMS || bytes + change.bytes > MAX_BYTES;
         if full && !request.is_empty() {
             requests.push(std::mem::take(&mut request));

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
 
 /// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub(crate) enum Fault {
     AnswerLost,
     /// The network delivers it twice; the second answer arrives.
     Twice,
+    /// It waits until it is let go.
+    Held,
+    /// A read of one item does not see it yet.
+    Unseen,
     /// A query of an index sees what stood there the last time it was asked.
     Stale,
 }
@@ -48,6 +53,8 @@ pub(crate) struct Faulty {
 
 struct State {
     plan: Box<Plan>,
+    held: Semaphore,
+    gone: Semaphore,
     seen: Mutex<Seen>,
 }
 
@@ -61,7 +68,18 @@ struct Seen {
 
 impl Faulty {
     pub(crate) fn new(inner: SharedHttpClient, plan: impl Fn(usize, &str) -> Fault + Send + Sync + 'static) -> Self {
-        Self { inner, state: Arc::new(State { plan: Box::new(plan), seen: Mutex::default() }) }
+        let (held, gone) = (Semaphore::new(0), Semaphore::new(0));
+        Self { inner, state: Arc::new(State { plan: Box::new(plan), held, gone, seen: Mutex::default() }) }
+    }
+
+    /// Waits until a request is held.
+    pub(crate) async fn held(&self) {
+        self.state.held.acquire().await.expect("it is never closed").forget();
+    }
+
+    /// Lets a request go that is held.
+    pub(crate) fn let_go(&self) {
+        self.state.gone.add_permits(1);
     }
 
     /// Which requests were made: the operation, and whether it was one of an index.
@@ -134,6 +152,11 @@ impl HttpConnector for Connector {
                     whole(inner.call(request).await?).await;
                     return inner.call(again).await;
                 }
+                Fault::Unseen => return Ok(answer(200, &json!({}))),
+                Fault::Held => {
+                    state.held.add_permits(1);
+                    state.gone.acquire().await.expect("it is never closed").forget();
+                }
                 Fault::None | Fault::Stale => {}
             }
             let of_index = operation == "Query" && body.get("IndexName").is_some();
@@ -177,6 +200,7 @@ fn applicable(fault: Fault, operation: &str, body: &Value) -> Fault {
     let writes = matches!(operation, "TransactWriteItems" | "PutItem" | "UpdateItem" | "DeleteItem");
     match fault {
         Fault::Conflict(_) if !writes => Fault::None,
+        Fault::Unseen if operation != "GetItem" => Fault::None,
         Fault::Stale if operation != "Query" || body.get("IndexName").is_none() => Fault::None,
         fault => fault,
     }

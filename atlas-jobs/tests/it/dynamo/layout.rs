@@ -15,8 +15,8 @@ use atlas_schema::{Actor, ErrorCategory, JobError, JobId, JobRecord, JobStatus, 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// A table with a store over a connection that breaks as planned, and one that does not.
@@ -85,6 +85,15 @@ impl Table {
     async fn item(&self, id: JobId) -> HashMap<String, AttributeValue> {
         let items = self.items(&format!("J#{id}")).await;
         items.into_iter().find(|item| item["sk"] == AttributeValue::S("M".into())).unwrap()
+    }
+}
+
+/// Holds the second transaction: the first one adds the jobs.
+fn second_write_held() -> impl Fn(usize, &str) -> Fault + Send + Sync + 'static {
+    let writes = AtomicUsize::new(0);
+    move |_, operation| {
+        let second = operation == "TransactWriteItems" && writes.fetch_add(1, Ordering::SeqCst) == 1;
+        if second { Fault::Held } else { Fault::None }
     }
 }
 
@@ -182,34 +191,14 @@ testkit::with_dynamodb! {
     }
 
     #[tokio::test]
-    async fn tables_of_an_earlier_build_are_read() {
-        let mut table = Table::new().await;
-        let id = table.enqueue(1).await[0];
-        let event = table.store.history_all(id).await.unwrap().remove(0);
-        let item = table.item(id).await;
-        let text = |text: String| AttributeValue::S(text);
-        let incarnation = item["inc"].as_s().unwrap();
-        let put = table.client.put_item().table_name(&table.name).item("pk", item["pk"].clone());
-        let put = put.item("sk", text(format!("E#{incarnation}#{:016}", 1)));
-        put.item("event", text(serde_json::to_string(&event).unwrap())).send().await.unwrap();
-        let update = table.client.update_item().table_name(&table.name).key("pk", item["pk"].clone());
-        update.key("sk", item["sk"].clone()).update_expression("REMOVE e1").send().await.unwrap();
-        assert_eq!(table.store.history_all(id).await.unwrap(), vec![event.clone()]);
-        table.trade(1, Vec::new()).await;
-        let history = table.store.history_all(id).await.unwrap();
-        assert_eq!((history.len(), &history[0]), (2, &event));
-        audit(&table.client, &table.name).await;
-
-        // It had an item per leased job in place of lists.
-        let list = table.items("W#one").await.remove(0);
-        let delete = table.client.delete_item().table_name(&table.name).key("pk", list["pk"].clone());
-        delete.key("sk", list["sk"].clone()).send().await.unwrap();
-        let put = table.client.put_item().table_name(&table.name).item("pk", text("W#one".into()));
-        put.item("sk", text(id.to_string())).send().await.unwrap();
-        let sweep = SweepOptions::new(noon()).with_dead(vec![worker()]);
-        assert_eq!(table.store.sweep(sweep).await.unwrap().expired, 1);
-        assert_eq!(table.lists().await, 0);
-        assert_eq!(table.store.get_one(id.into()).await.unwrap().unwrap().status, JobStatus::Pending);
+    async fn a_table_of_an_unreleased_format_is_refused() {
+        let table = Table::new().await;
+        let text = |text: &str| AttributeValue::S(text.into());
+        let update = table.client.update_item().table_name(&table.name).key("pk", text("META")).key("sk", text("META"));
+        let update = update.update_expression("SET #format = :one").expression_attribute_names("#format", "format");
+        update.expression_attribute_values(":one", AttributeValue::N("1".into())).send().await.unwrap();
+        let options = DynamoOptions::new(&table.name, Stage::Dev);
+        assert_eq!(DynamoJobs::open(table.client.clone(), options).await.unwrap_err().kind(), Kind::Corrupt);
     }
 
     #[tokio::test]
@@ -351,6 +340,76 @@ testkit::with_dynamodb! {
     }
 
     #[tokio::test]
+    async fn a_list_whose_job_does_not_show_yet_stays() {
+        let hidden = Arc::new(AtomicBool::new(false));
+        let hides = Arc::clone(&hidden);
+        let unseen = move |_: usize, _: &str| if hides.load(Ordering::SeqCst) { Fault::Unseen } else { Fault::None };
+        let mut table = Table::with(unseen).await;
+        let id = table.enqueue(1).await[0];
+        table.trade(1, Vec::new()).await;
+        let sweep = SweepOptions::new(noon()).with_dead(vec![worker()]);
+        hidden.store(true, Ordering::SeqCst);
+        assert_eq!(table.store.sweep(sweep.clone()).await.unwrap().expired, 0);
+        hidden.store(false, Ordering::SeqCst);
+        assert_eq!(table.store.sweep(sweep).await.unwrap().expired, 1);
+        assert_eq!(table.lists().await, 0);
+        assert_eq!(table.store.get_one(id.into()).await.unwrap().unwrap().status, JobStatus::Pending);
+    }
+
+    #[tokio::test]
+    async fn a_list_of_jobs_that_are_gone_is_deleted() {
+        let mut table = Table::new().await;
+        let id = table.enqueue(1).await[0];
+        table.trade(1, Vec::new()).await;
+        let item = table.item(id).await;
+        let delete = table.client.delete_item().table_name(&table.name).key("pk", item["pk"].clone());
+        delete.key("sk", item["sk"].clone()).send().await.unwrap();
+        let sweep = SweepOptions::new(noon()).with_dead(vec![worker()]);
+        assert_eq!(table.store.sweep(sweep).await.unwrap().expired, 0);
+        assert_eq!(table.lists().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_forgotten_while_a_job_of_it_arrives_is_known_again() {
+        let held = |_: usize, operation: &str| if operation == "TransactWriteItems" { Fault::Held } else { Fault::None };
+        let table = Table::with(held).await;
+        let other = table.another().await;
+        // The worker called once, long ago.
+        let call = Exchange::new(worker(), 1, LEASE, noon());
+        other.exchange(call).await.unwrap();
+        let mut source = Table::new().await;
+        let id = source.enqueue(1).await[0];
+        source.trade(1, Vec::new()).await;
+        let job = NewJob::migrated(source.store.get_one(id.into()).await.unwrap().unwrap());
+        let store = table.store.clone();
+        let arriving = tokio::spawn(async move { store.enqueue(vec![job], noon()).await });
+        table.faulty.held().await;
+        let later = noon().plus(Duration::from_hours(48));
+        let sweep = SweepOptions::new(later).with_dead(vec![worker()]);
+        other.sweep(sweep.clone()).await.unwrap();
+        table.faulty.let_go();
+        arriving.await.unwrap().unwrap();
+        assert_eq!(other.sweep(sweep).await.unwrap().expired, 1);
+    }
+
+    #[tokio::test]
+    async fn claims_of_one_process_at_one_time_take_different_jobs() {
+        let mut table = Table::with(second_write_held()).await;
+        let mut ids = table.enqueue(6).await;
+        ids.sort_unstable();
+        let (first, store) = (table.exchange(3, Vec::new()), table.store.clone());
+        let first = tokio::spawn(async move { store.exchange(first).await });
+        table.faulty.held().await;
+        let claim = Claim { queues: vec![queue()], kinds: vec![kind()], limit: 3 };
+        let second = Exchange::new(WorkerId::new("two").unwrap(), 1, LEASE, noon()).with_claim(claim);
+        let second = table.store.exchange(second).await.unwrap();
+        table.faulty.let_go();
+        let first = first.await.unwrap().unwrap();
+        let taken = |exchanged: Exchanged| exchanged.claimed.iter().map(|job| job.id).collect::<Vec<_>>();
+        assert_eq!((taken(first), taken(second)), (ids[..3].to_vec(), ids[3..].to_vec()));
+    }
+
+    #[tokio::test]
     async fn an_acknowledgement_is_answered_from_the_table_and_not_from_its_claim() {
         let mut table = Table::new().await;
         table.enqueue(1).await;
@@ -364,25 +423,17 @@ testkit::with_dynamodb! {
         assert_eq!(outcome, AckOutcome::Lost { epoch: 1, status: JobStatus::Pending });
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[tokio::test]
     async fn a_claim_that_arrives_after_a_newer_exchange_takes_nothing_and_writes_no_list() {
-        let ((arrived, arrival), (go, gone)) = (mpsc::channel(), mpsc::channel::<()>());
-        let (writes, gone) = (AtomicUsize::new(0), Mutex::new(gone));
-        let mut table = Table::with(move |_, operation| {
-            if operation == "TransactWriteItems" && writes.fetch_add(1, Ordering::SeqCst) == 1 {
-                arrived.send(()).unwrap();
-                gone.lock().unwrap().recv().unwrap();
-            }
-            Fault::None
-        }).await;
+        let mut table = Table::with(second_write_held()).await;
         let id = table.enqueue(1).await[0];
         let late = table.exchange(1, Vec::new());
         let store = table.store.clone();
         let late = tokio::spawn(async move { store.exchange(late).await });
-        tokio::task::spawn_blocking(move || arrival.recv().unwrap()).await.unwrap();
+        table.faulty.held().await;
         let newer = table.exchange(0, Vec::new()).with_reconcile(true);
         assert_eq!(table.another().await.exchange(newer).await.unwrap().reconciled, 0);
-        go.send(()).unwrap();
+        table.faulty.let_go();
         assert_eq!(late.await.unwrap().unwrap_err().kind(), Kind::Conflict);
         assert_eq!(table.lists().await, 0);
         assert_eq!(table.store.get_one(id.into()).await.unwrap().unwrap().status, JobStatus::Pending);

@@ -1,5 +1,5 @@
-//! Claim and complete on DynamoDB, against the rate at which the same server takes single conditional writes from the
-//! same client: history, fencing, leases, counters and all.
+//! Claim and complete on DynamoDB, with history, fencing, leases, counters and all, against the rate at which the same server
+//! takes single conditional writes from the same client: of a number, and of what a job's two transitions change.
 
 use crate::{Scale, drain};
 use anyhow::Result;
@@ -19,10 +19,14 @@ use tokio::runtime::Runtime;
 const MOST: usize = 2000;
 /// Raw writes at a time: as many as a store has requests under way.
 const AT_ONCE: usize = 16;
-/// Jobs of one claim: a worker of 16 slots that fetches fast jobs ahead.
-const BATCH: usize = 100;
-/// Bytes of a payload.
+/// Workers, each with one exchange under way.
+const WORKERS: usize = 2;
+/// Jobs of one claim: a worker of 8 slots that fetches fast jobs ahead.
+const BATCH: usize = 90;
+/// Bytes of a payload, and about those of a job's record and of an event of it.
 const PAYLOAD: usize = 50;
+const RECORD: usize = 440;
+const EVENT: usize = 130;
 
 pub(crate) fn rows(runtime: &Runtime, scale: Scale) -> Result<Vec<Row>> {
     if !testkit::dynamo::is_available() {
@@ -44,26 +48,27 @@ async fn measure(scale: Scale) -> Result<Vec<Row>> {
     create_table(&client, "jobs").await?;
     let store = DynamoJobs::open(client.clone(), DynamoOptions::new("jobs", Stage::Dev)).await?;
     let count = scale.jobs.clamp(AT_ONCE, MOST) / AT_ONCE * AT_ONCE;
-    let (mut raws, mut ours, mut ratios) = (vec![], vec![], vec![]);
+    let mut turns: [Vec<f64>; 5] = Default::default();
     for round in 0..=scale.rounds {
         let raw = writes(&client, round, count).await?;
+        let like = transitions(&client, round, count).await?;
         let our = claims(&store, round, count).await?;
         // The first turn opens connections.
         if round > 0 {
-            raws.push(raw);
-            ours.push(our);
-            ratios.push(our / raw);
+            turns.iter_mut().zip([raw, like, our, our / raw, our / like]).for_each(|(turns, one)| turns.push(one));
         }
     }
     let middle = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
         values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
     };
-    let [raw, our, ratio] = [raws, ours, ratios].map(middle);
+    let [raw, like, our, to_raw, to_like] = turns.map(middle);
     Ok(vec![
         Row::new("dynamodb/claim-complete", our, "jobs/s"),
         Row::new("dynamodb/raw-conditional-writes", raw, "writes/s"),
-        Row::new("dynamodb/to-raw", ratio, "ratio").at_least(0.6),
+        Row::new("dynamodb/to-raw", to_raw, "ratio").at_least(0.6),
+        Row::new("dynamodb/raw-transitions", like, "writes/s"),
+        Row::new("dynamodb/to-raw-transitions", to_like, "ratio"),
     ])
 }
 
@@ -91,14 +96,66 @@ async fn writes(client: &Client, round: usize, count: usize) -> Result<f64> {
     Ok(drain::rate(count, since.elapsed()))
 }
 
-/// Jobs per second from pending to completed, by one worker.
+/// Conditional updates per second that change what the two transitions of a job do: record, version, an event, and the
+/// place in an index, which the first leaves and the second enters.
+async fn transitions(client: &Client, round: usize, count: usize) -> Result<f64> {
+    let text = AttributeValue::S;
+    let number = |number: usize| AttributeValue::N(number.to_string());
+    let items: Vec<String> = (0..count / 2).map(|n| format!("J#{round:03}-{n:032}")).collect();
+    for item in &items {
+        let put = client.put_item().table_name("raw").item("pk", text(item.clone())).item("sk", text("M".into()));
+        let put = put.item("g1p", text("R#bench".into())).item("g1s", text(item.clone())).item("v", number(1));
+        let put = put.item("payload", text("x".repeat(PAYLOAD))).item("e1", text("x".repeat(EVENT)));
+        put.item("rec", text("x".repeat(RECORD))).send().await?;
+    }
+    let since = Instant::now();
+    let hands = items.chunks(items.len().div_ceil(AT_ONCE)).map(|items| {
+        let (client, items) = (client.clone(), items.to_vec());
+        tokio::spawn(async move {
+            for item in items {
+                for (was, place) in [(1, " REMOVE g1p, g1s"), (2, ", g1p = :p, g1s = :s")] {
+                    let update = client.update_item().table_name("raw").key("pk", text(item.clone()));
+                    let set = format!("SET rec = :rec, e{} = :event, v = :to{place}", was + 1);
+                    let mut update = update.key("sk", text("M".into())).update_expression(set);
+                    update = update.condition_expression("v = :was");
+                    update = update.expression_attribute_values(":was", number(was));
+                    update = update.expression_attribute_values(":to", number(was + 1));
+                    update = update.expression_attribute_values(":rec", text("y".repeat(RECORD)));
+                    update = update.expression_attribute_values(":event", text("y".repeat(EVENT)));
+                    if was == 2 {
+                        update = update.expression_attribute_values(":p", text("Z#done".into()));
+                        update = update.expression_attribute_values(":s", text(item.clone()));
+                    }
+                    update.send().await?;
+                }
+            }
+            anyhow::Ok(())
+        })
+    });
+    for hand in hands.collect::<Vec<_>>() {
+        hand.await??;
+    }
+    Ok(drain::rate(items.len() * 2, since.elapsed()))
+}
+
+/// Jobs per second from pending to completed.
 async fn claims(store: &DynamoJobs, round: usize, count: usize) -> Result<f64> {
-    let clock = SystemClock::new();
-    let worker = WorkerId::new(format!("bench-{round}"))?;
     let store: Arc<dyn JobStore> = Arc::new(store.clone());
     drain::fill(&store, count, PAYLOAD).await?;
-    let (mut acks, mut done) = (Vec::new(), 0);
     let since = Instant::now();
+    let workers = (0..WORKERS).map(|n| tokio::spawn(work(store.clone(), format!("bench-{round}-{n}"))));
+    let mut done = 0;
+    for worker in workers.collect::<Vec<_>>() {
+        done += worker.await??;
+    }
+    anyhow::ensure!(done == count, "{done} of {count} jobs were completed");
+    Ok(drain::rate(count, since.elapsed()))
+}
+
+/// Claims and completes until nothing is left, and gives the number of jobs.
+async fn work(store: Arc<dyn JobStore>, name: String) -> Result<usize> {
+    let (clock, worker) = (SystemClock::new(), WorkerId::new(name)?);
+    let (mut acks, mut done) = (Vec::new(), 0);
     for beat in 1.. {
         let claim = Claim { queues: vec![QueueName::default()], kinds: vec![drain::kind()?], limit: BATCH };
         let exchange = Exchange::new(worker.clone(), beat, Duration::from_secs(30), clock.now());
@@ -111,6 +168,5 @@ async fn claims(store: &DynamoJobs, round: usize, count: usize) -> Result<f64> {
             break;
         }
     }
-    anyhow::ensure!(done == count, "{done} of {count} jobs were completed");
-    Ok(drain::rate(count, since.elapsed()))
+    Ok(done)
 }
