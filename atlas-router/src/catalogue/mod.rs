@@ -12,7 +12,9 @@ mod read;
 
 pub use day::{Day, InvalidDay};
 pub use error::{CatalogueError, CatalogueFault};
-pub use model::{Effort, Encoding, LongContext, Model, ModelId, PriceSource, Prices, Provider, Structured, Tier};
+pub use model::{
+    Around, Effort, Encoding, LongContext, Model, ModelId, PriceSource, Prices, Provider, Structured, Tier,
+};
 pub use price::{Factor, Rate};
 
 pub(crate) use price::Amount;

@@ -126,6 +126,24 @@ pub struct Prices {
     pub output: Rate,
 }
 
+/// Tokens that are billed beside the words of a prompt: the marks that a provider puts around them. They are not counted in
+/// [`TokenCounter`](crate::tokens::TokenCounter)s, which see the words alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Around {
+    /// Once, for the beginning of the prompt and that of the reply.
+    pub prompt: u64,
+    /// For each message.
+    pub message: u64,
+}
+
+impl Default for Around {
+    /// 3 and 3, as `OpenAI` counts (its cookbook, "How to count tokens with tiktoken").
+    fn default() -> Self {
+        Self { prompt: 3, message: 3 }
+    }
+}
+
 /// A request whose prompt is over so many tokens costs more, as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -162,6 +180,8 @@ pub struct Model {
     pub encoding: Encoding,
     /// What counts are multiplied by in a bound, for an encoding that is assumed rather than published.
     pub encoding_margin: Option<Factor>,
+    /// What is counted beside the words of a prompt: by a model's chat template. Default: as `OpenAI`.
+    pub around: Around,
     /// Most tokens of a prompt.
     pub max_input: u64,
     /// Most tokens of a reply, reasoning included.

@@ -30,6 +30,7 @@ pub(super) struct RawModel {
     pub(super) family: Option<Value>,
     pub(super) encoding: Option<Value>,
     pub(super) encoding_margin: Option<Value>,
+    pub(super) around: Option<RawAround>,
     pub(super) max_input: Option<Value>,
     pub(super) max_output: Option<Value>,
     #[serde(default)]
@@ -64,4 +65,11 @@ pub(super) struct RawLong {
     pub(super) above: Option<Value>,
     pub(super) input: Option<Value>,
     pub(super) output: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAround {
+    pub(super) prompt: Option<Value>,
+    pub(super) message: Option<Value>,
 }

@@ -2,9 +2,9 @@
 
 use super::day::Day;
 use super::error::CatalogueFault;
-use super::model::{Effort, Encoding, LongContext, Model, ModelId, PriceSource, Prices, Provider, Structured};
+use super::model::{Around, Effort, Encoding, LongContext, Model, ModelId, PriceSource, Prices, Provider, Structured};
 use super::price::{Factor, Rate, decimal};
-use super::raw::{RawLong, RawModel, RawPrice};
+use super::raw::{RawAround, RawLong, RawModel, RawPrice};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Value;
@@ -44,6 +44,7 @@ pub(super) fn model(
     if encoding_margin.is_some_and(|margin| margin < Factor::ONE) {
         row.fault("encoding_margin", "must be at least \"1\": a bound never counts fewer tokens than are there");
     }
+    let around = raw.around.map_or_else(|| Some(Around::default()), |around| row.around(&around));
     let max_input = row.count("max_input", raw.max_input.as_ref());
     let max_output = row.count("max_output", raw.max_output.as_ref());
     let efforts = row.efforts(&raw.efforts);
@@ -73,6 +74,7 @@ pub(super) fn model(
         family: family?,
         encoding,
         encoding_margin,
+        around: around?,
         max_input: max_input?,
         max_output: max_output?,
         efforts,
@@ -156,6 +158,12 @@ impl Row<'_> {
             self.fault(field, COUNT);
         }
         found
+    }
+
+    fn around(&mut self, around: &RawAround) -> Option<Around> {
+        let prompt = self.count("around.prompt", around.prompt.as_ref());
+        let message = self.count("around.message", around.message.as_ref());
+        Some(Around { prompt: prompt?, message: message? })
     }
 
     fn efforts(&mut self, names: &[String]) -> Vec<Effort> {

@@ -109,7 +109,8 @@ impl<'a> Counted<'a> {
     }
 
     pub(super) fn of(&mut self, model: &'a Model) -> PromptTokens {
-        let alike = |one: &Model| one.encoding == model.encoding && one.encoding_margin == model.encoding_margin;
+        let by = |one: &Model| (one.encoding, one.encoding_margin, one.around);
+        let alike = |one: &Model| by(one) == by(model);
         if let Some((_, tokens)) = self.known.iter().find(|(one, _)| alike(one)) {
             return *tokens;
         }

@@ -64,12 +64,8 @@ pub enum Part<'a> {
     Definition(&'a str),
 }
 
-/// Tokens around each message (`OpenAI` cookbook, "How to count tokens with tiktoken").
-const PER_MESSAGE: u64 = 3;
-/// And one where it carries a name.
+/// A token where a message carries a name (`OpenAI` cookbook, "How to count tokens with tiktoken").
 const PER_NAME: u64 = 1;
-/// The beginning of the reply is part of the prompt.
-const PRIMING: u64 = 3;
 /// Providers rewrite schemas and tools in a form of their own, which is not published: this much for each, and their own text in
 /// full.
 const PER_DEFINITION: u64 = 16;
@@ -88,7 +84,7 @@ pub struct PromptTokens {
 
 /// Counts a prompt for a model.
 pub fn prompt(counter: &dyn TokenCounter, model: &Model, parts: &[Part<'_>]) -> PromptTokens {
-    let (mut texts, mut bytes, mut around, mut exact) = (0_u64, 0_u64, PRIMING, true);
+    let (mut texts, mut bytes, mut around, mut exact) = (0_u64, 0_u64, model.around.prompt, true);
     let mut add = |text: &str| {
         let count = counter.count(model.encoding, text);
         texts = texts.saturating_add(count.tokens);
@@ -99,15 +95,15 @@ pub fn prompt(counter: &dyn TokenCounter, model: &Model, parts: &[Part<'_>]) -> 
         match part {
             Part::Message { name, text } => {
                 add(text);
-                around += PER_MESSAGE;
+                around = around.saturating_add(model.around.message);
                 if let Some(name) = name {
                     add(name);
-                    around += PER_NAME;
+                    around = around.saturating_add(PER_NAME);
                 }
             }
             Part::Definition(text) => {
                 add(text);
-                around += PER_DEFINITION;
+                around = around.saturating_add(PER_DEFINITION);
             }
         }
     }

@@ -119,6 +119,21 @@ fn a_margin_that_would_count_too_few_tokens_is_refused() {
 }
 
 #[test]
+fn what_stands_around_words_is_told_for_prompts_and_messages_or_not_at_all() {
+    let around = |text: &str| Catalogue::read(&row(&format!("{PRICE}{text}"))).unwrap().model("m").unwrap().around;
+    assert_eq!((around("").prompt, around("").message), (3, 3));
+    let told = around("around = { prompt = 4, message = 5 }\n");
+    assert_eq!((told.prompt, told.message), (4, 5));
+    for (text, places) in [
+        ("{ prompt = 4 }", &["model m, around.message"][..]),
+        ("{ prompt = 0, message = -1 }", &["model m, around.prompt", "model m, around.message"]),
+        ("{ prompt = \"4\", message = 5.0 }", &["model m, around.prompt", "model m, around.message"]),
+    ] {
+        assert_eq!(faults(&row(&format!("{PRICE}around = {text}\n"))), places, "{text}");
+    }
+}
+
+#[test]
 fn an_overlay_replaces_rows_and_changes_the_version() {
     let below = built_in();
     let text = format!("remove = [\"gpt-4\"]\n{}[tiers]\nnano = [\"m\"]\n", row(PRICE));

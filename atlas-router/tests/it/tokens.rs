@@ -1,7 +1,7 @@
 //! Token counts: exact where the encoding is known, never too few where it is not.
 
 use crate::built_in;
-use atlas_router::catalogue::Encoding;
+use atlas_router::catalogue::{Catalogue, Encoding};
 use atlas_router::tokens::{ByteCounter, Part, TokenCounter, prompt};
 
 #[test]
@@ -19,6 +19,17 @@ fn a_prompt_counts_what_is_around_its_messages() {
     assert_eq!((tokens.counted, tokens.most, tokens.exact), (3 + 3 + 2 + 3 + 1 + 3, 15, false));
     assert_eq!(prompt(&ByteCounter::new(), claude, &[]).most, 3);
     assert!(prompt(&ByteCounter::new(), claude, &[Part::Definition("{}")]).most > 5);
+}
+
+#[test]
+fn a_chat_template_of_more_marks_is_counted_as_its_row_says() {
+    let text = "sources = { here = \"https://example.org/\" }\n[[model]]\nid = \"m\"\nprovider = \"p\"\nfamily = \"f\"\n\
+        max_input = 1000\nmax_output = 100\naround = { prompt = 4, message = 5 }\n\
+        price = { input = \"1\", output = \"2\", source = \"here\", day = \"2026-11-27\" }\n";
+    let catalogue = Catalogue::read(text).unwrap();
+    let part = Part::Message { name: None, text: "a" };
+    let tokens = prompt(&ByteCounter::new(), catalogue.model("m").unwrap(), &[part, part]);
+    assert_eq!((tokens.counted, tokens.most), (4 + 2 * (5 + 1), 16));
 }
 
 #[cfg(feature = "tokenizer")]
