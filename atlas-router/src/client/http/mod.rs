@@ -7,6 +7,7 @@
 
 mod anthropic;
 mod openai;
+mod refs;
 mod responses;
 mod sse;
 mod stream;

@@ -1,15 +1,17 @@
 //! Chat Completions, as `OpenAI` and many others speak it.
 
-use super::responses;
 use super::stream::{Draft, Reader, Said};
 use super::transport::{Answered, Coming, HttpOptions, HttpSetupError, Transport, named, request_id, secret};
+use super::{refs, responses};
 use crate::call::Fault;
 use crate::catalogue::Effort;
-use crate::client::{Call, ClientError, Finish, Format, LlmClient, Pieces, Reply};
+use crate::client::{Call, ClientError, Finish, Format, LlmClient, Piece, Pieces, Reply};
 use crate::cost::{CacheTime, ServiceTier, TokenUsage};
 use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// How far a server follows `OpenAI`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,7 +84,8 @@ impl LlmClient for OpenAiClient {
     async fn complete(&self, call: &Call) -> Result<Reply, ClientError> {
         let body = self.encode(call)?;
         let form = self.form();
-        (form.decode)(self.transport.post(&self.headers(call), &body.into(), form.usage).await?)
+        let reply = (form.decode)(self.transport.post(&self.headers(call), &body.into(), form.usage).await?)?;
+        Ok(ended(reply, self.dialect, call.output_cap))
     }
 
     async fn stream(&self, call: &Call) -> Result<Pieces, ClientError> {
@@ -92,11 +95,24 @@ impl LlmClient for OpenAiClient {
             body.insert("stream_options".into(), json!({ "include_usage": true }));
         }
         let form = self.form();
+        let (dialect, cap) = (self.dialect, call.output_cap);
         match self.transport.stream(&self.headers(call), &body.into(), form.usage, form.event).await? {
-            Coming::Whole(answer) => (form.decode)(answer).map(Pieces::whole),
-            Coming::Pieces(pieces) => Ok(pieces),
+            Coming::Whole(answer) => (form.decode)(answer).map(|reply| Pieces::whole(ended(reply, dialect, cap))),
+            Coming::Pieces(pieces) => Ok(Pieces::new(pieces.map_ok(move |piece| match piece {
+                Piece::End(reply) => Piece::End(Box::new(ended(*reply, dialect, cap))),
+                piece => piece,
+            }))),
         }
     }
+}
+
+/// A reply with the reason of its end: of a response that it cut at its cap, llama.cpp says that it was completed.
+fn ended(mut reply: Reply, dialect: Dialect, cap: u64) -> Reply {
+    let is_full = reply.usage.is_some_and(|usage| usage.completion() == cap);
+    if dialect == Dialect::Responses && reply.finish == Finish::Stop && is_full {
+        reply.finish = Finish::Length;
+    }
+    reply
 }
 
 /// The request's body; `None` for what the dialect can't say.
@@ -114,7 +130,11 @@ fn encode(call: &Call, dialect: Dialect) -> Option<Map<String, Value>> {
             body.insert("response_format".into(), json!({ "type": "json_object" }));
         }
         Format::JsonSchema(schema) => {
-            let schema = json!({ "name": schema.name(), "schema": schema.schema(), "strict": schema.is_strict() });
+            let written = match dialect {
+                Dialect::Compatible | Dialect::Legacy => refs::without_root(schema.schema()),
+                Dialect::OpenAi | Dialect::Responses => Cow::Borrowed(schema.schema()),
+            };
+            let schema = json!({ "name": schema.name(), "schema": written, "strict": schema.is_strict() });
             body.insert("response_format".into(), json!({ "type": "json_schema", "json_schema": schema }));
         }
     }

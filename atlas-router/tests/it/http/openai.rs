@@ -5,6 +5,7 @@ use atlas_router::call::{Billed, Fault, Reason, classify};
 use atlas_router::catalogue::Effort;
 use atlas_router::client::{Finish, LlmClient as _, Reply};
 use atlas_router::cost::{CacheTime, ServiceTier, TokenUsage};
+use serde_json::json;
 use std::time::Duration;
 
 const REPLY: &str = include_str!("golden/openai_reply.json");
@@ -58,6 +59,34 @@ async fn what_a_dialect_does_not_know_is_not_sent_or_refused_before_it_leaves() 
     (call.cache_time, call.service_tier) = (CacheTime::Short, ServiceTier::Named("priority".into()));
     let error = openai(&server, Dialect::Compatible).complete(&call).await.unwrap_err();
     assert_eq!((error.fault(), server.asked().len()), (&Fault::Unsupported, 3));
+}
+
+#[tokio::test]
+async fn servers_that_follow_no_reference_to_the_whole_of_a_schema_get_one_to_a_copy_of_it() {
+    // A property may have any name, and data may look like a reference.
+    let schema = json!({
+        "type": "object",
+        "properties": { "$ref": { "const": "#" }, "default": { "$ref": "#" }, "next": { "anyOf": [{ "$ref": "#" }, { "type": "null" }] } },
+        "required": ["$ref", "next"],
+        "additionalProperties": false,
+        "default": { "$ref": "#" },
+        "$defs": { "root0": { "type": "array", "items": { "$ref": "#" } } },
+    });
+    let server = Server::saying(200, "", REPLY).await;
+    let mut call = call();
+    call.format = Format::JsonSchema(JsonSchema::loose("chain", schema.clone()).unwrap());
+    for dialect in [Dialect::OpenAi, Dialect::Compatible, Dialect::Legacy] {
+        openai(&server, dialect).complete(&call).await.unwrap();
+    }
+    let sent = server.asked().into_iter().map(|asked| serde_json::from_str::<serde_json::Value>(&asked.body).unwrap());
+    let sent: Vec<_> = sent.map(|body| body["response_format"]["json_schema"]["schema"].clone()).collect();
+    assert_eq!((&sent[0], &sent[1]), (&schema, &sent[2]));
+    let next = json!({ "anyOf": [{ "$ref": "#/$defs/root1" }, { "type": "null" }] });
+    let copy = &sent[1]["$defs"]["root1"];
+    assert_eq!((&sent[1]["properties"]["next"], &copy["properties"]["next"]), (&next, &next));
+    assert_eq!(sent[1]["$defs"]["root0"]["items"]["$ref"], "#/$defs/root1");
+    assert_eq!(sent[1]["properties"]["default"]["$ref"], "#/$defs/root1");
+    assert_eq!((copy.get("$defs"), &copy["default"]["$ref"]), (None, &"#".into()));
 }
 
 #[tokio::test]

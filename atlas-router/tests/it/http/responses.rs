@@ -126,6 +126,17 @@ async fn refusals_ends_and_failures_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_reply_that_has_as_many_tokens_as_it_may_is_cut_even_if_it_is_called_completed() {
+    let text = [("response.output_text.delta", "{}")];
+    for (tokens, finish) in [(64, Finish::Length), (63, Finish::Stop)] {
+        let count = |body: &str| body.replace(r#""output_tokens": 90"#, &format!(r#""output_tokens": {tokens}"#));
+        assert_eq!(read(&count(REPLY)).await.unwrap().finish, finish);
+        let streamed = stream("response.completed", &text, count);
+        assert_eq!(told(streamed.as_bytes(), false).await.1.unwrap().finish, finish);
+    }
+}
+
+#[tokio::test]
 async fn a_stream_ends_with_the_whole_reply_and_is_broken_wherever_it_is_cut_before() {
     let text =
         [("response.output_text.delta", "{\"colour\":\"green\","), ("response.output_text.delta", "\"sure\":null}")];
