@@ -5,10 +5,17 @@ use std::path::Path;
 #[path = "src/dynamo_program.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the library and xtask use the rest")]
 mod dynamo_program;
+#[path = "src/model_program.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the library and xtask use the rest")]
+mod model_program;
+#[path = "src/tools.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the library and xtask use the rest")]
+mod tools;
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(has_postgres)");
     println!("cargo::rustc-check-cfg=cfg(has_dynamodb)");
+    println!("cargo::rustc-check-cfg=cfg(has_model_server)");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=ATLAS_TEST_POSTGRES");
     println!("cargo::rerun-if-env-changed=PATH");
@@ -17,14 +24,20 @@ fn main() {
     if std::env::var_os("ATLAS_TEST_POSTGRES").is_some() || postgres() {
         println!("cargo::rustc-cfg=has_postgres");
     }
-    for variable in ["ATLAS_TEST_DYNAMODB", dynamo_program::FOLDER, dynamo_program::CACHE, "XDG_CACHE_HOME", "HOME"] {
+    for variable in tools::VARIABLES.into_iter().chain(["ATLAS_TEST_DYNAMODB", "ATLAS_TEST_MODEL_SERVER"]) {
         println!("cargo::rerun-if-env-changed={variable}");
     }
-    println!("cargo::rerun-if-changed=src/dynamo_program.rs");
+    for file in ["dynamo_program", "model_program", "tools"] {
+        println!("cargo::rerun-if-changed=src/{file}.rs");
+    }
     let program = dynamo_program::path();
     println!("cargo::rerun-if-changed={}", program.display());
     if std::env::var_os("ATLAS_TEST_DYNAMODB").is_some() || program.is_file() {
         println!("cargo::rustc-cfg=has_dynamodb");
+    }
+    println!("cargo::rerun-if-changed={}", model_program::model(&model_program::folder()).display());
+    if std::env::var_os("ATLAS_TEST_MODEL_SERVER").is_some() || model_program::is_there() {
+        println!("cargo::rustc-cfg=has_model_server");
     }
 }
 

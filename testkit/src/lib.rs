@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | PostgreSQL | [`postgres::shared`], [`postgres::Server::start`] | `ATLAS_TEST_POSTGRES`: a connection string |
 //! | DynamoDB | [`dynamo::shared`], [`dynamo::Server::start`] | `ATLAS_TEST_DYNAMODB`: an address such as `http://127.0.0.1:8000` |
+//! | a model | [`model::shared`], [`model::Server::start`] | `ATLAS_TEST_MODEL_SERVER`: an address, and `ATLAS_TEST_MODEL_KEY` |
 //!
 //! Tests that need one stand within a macro such as [`with_postgres!`], which shows one ignored test in their place where
 //! the server is missing: they are never reported as passed. `cargo xtask test` installs what is missing.
@@ -13,7 +14,10 @@
 
 pub mod dynamo;
 pub mod dynamo_program;
+pub mod model;
+pub mod model_program;
 pub mod postgres;
+pub mod tools;
 
 /// Items that need PostgreSQL; one ignored test in their place where it is not installed.
 #[cfg(has_postgres)]
@@ -48,5 +52,23 @@ macro_rules! with_dynamodb {
         #[test]
         #[ignore = "there is no server of DynamoDB: `cargo xtask test` builds one, or name one in ATLAS_TEST_DYNAMODB"]
         fn dynamodb_is_missing() {}
+    };
+}
+
+/// Items that need a real model; one ignored test in their place where there is none.
+#[cfg(has_model_server)]
+#[macro_export]
+macro_rules! with_model_server {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// Items that need a real model; one ignored test in their place where there is none.
+#[cfg(not(has_model_server))]
+#[macro_export]
+macro_rules! with_model_server {
+    ($($item:item)*) => {
+        #[test]
+        #[ignore = "there is no model server: `cargo xtask test` fetches one, or name one in ATLAS_TEST_MODEL_SERVER"]
+        fn model_server_is_missing() {}
     };
 }

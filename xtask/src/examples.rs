@@ -14,6 +14,8 @@ use testkit::postgres::Server;
 
 /// Examples of a host whose data is in PostgreSQL.
 const NEEDS_POSTGRES: &[&str] = &["jobs_postgres"];
+/// Examples that call a model of this machine.
+const NEEDS_MODEL: &[&str] = &["local_model"];
 
 #[derive(Deserialize)]
 struct Message {
@@ -33,12 +35,17 @@ pub(crate) fn run_all() -> Result<()> {
     }
     std::fs::create_dir_all(&scratch)?;
     let built = built()?;
-    // One server for those that need one; it ends with this step.
-    let server = crate::servers::postgres_for_all();
+    // One server of each for those that need one; it ends with this step.
+    let (server, model) = (crate::servers::postgres_for_all(), crate::servers::model_for_all());
     let database = std::env::var(testkit::postgres::VARIABLE).ok().or_else(|| server.as_ref().map(Server::url));
+    let model = testkit::model::named().or_else(|| model.as_ref().map(testkit::model::Server::endpoint));
     for name in wanted {
         if database.is_none() && NEEDS_POSTGRES.contains(&name) {
             eprintln!("   !! the example `{name}` is left out: it needs PostgreSQL, or ATLAS_TEST_POSTGRES");
+            continue;
+        }
+        if model.is_none() && NEEDS_MODEL.contains(&name) {
+            eprintln!("   !! the example `{name}` is left out: it needs the model server, or ATLAS_TEST_MODEL_SERVER");
             continue;
         }
         let Some((_, program)) = built.iter().find(|(built, _)| built == name) else {
@@ -47,6 +54,9 @@ pub(crate) fn run_all() -> Result<()> {
         let mut example = Command::new(program);
         if let Some(database) = &database {
             example.env("ATLAS_EXAMPLE_POSTGRES", database);
+        }
+        if let Some(model) = &model {
+            example.env("ATLAS_EXAMPLE_MODEL_SERVER", &model.url).env("ATLAS_EXAMPLE_MODEL_KEY", &model.key);
         }
         run(example.args(arguments(name, &scratch)).current_dir(&scratch))
             .with_context(|| format!("example `{name}`"))?;

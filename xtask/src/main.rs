@@ -59,6 +59,12 @@ enum Command {
         #[arg(long)]
         cases: Option<u64>,
     },
+    /// Start the small model that tests call, and say where it is, until Ctrl-C
+    ModelServer {
+        /// Its port on the loopback interface; 0 is a free one
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+    },
     /// Precision and recall on a folder of labelled pages
     Score {
         /// The folder, or one of its parts
@@ -84,6 +90,7 @@ fn main() -> ExitCode {
         Command::Ci { skip_tests, only } => gate::all(&mut steps, skip_tests, only.as_deref()),
         Command::Bench { area, dir, json } => measure::bench(&mut steps, area.as_deref(), dir.as_deref(), json),
         Command::Soak { area, cases } => measure::soak(&mut steps, &area, cases),
+        Command::ModelServer { port } => servers::run_model(port),
         Command::Score { dir, json } => measure::score(&mut steps, &dir, json),
         Command::Fuzz { seconds } => fuzz::all(&mut steps, seconds),
         Command::Schemas => measure::schemas(&mut steps),

@@ -2,7 +2,7 @@
 
 use crate::{
     metadata::Metadata,
-    peers,
+    peers, servers,
     steps::{Steps, cargo, output_whatever, run},
 };
 use anyhow::{Context as _, Result, bail};
@@ -87,6 +87,9 @@ pub(crate) fn soak(steps: &mut Steps, area: &str, cases: Option<u64>) -> Result<
         bail!("no soak `{area}`; there are: {}", areas.join(", "));
     };
     let cases = cases.unwrap_or(*full);
+    if area == "router" {
+        servers::model();
+    }
     steps.run(&format!("soak {area}, {cases} cases per test"), "keep the seed: make it a named case", || {
         let mut tests = cargo(["test", "--locked", "--release", "--all-features", "--lib", "--tests", "-p", package]);
         run(tests.env("ATLAS_CASES", cases.to_string()))

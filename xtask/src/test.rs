@@ -22,8 +22,8 @@ pub(crate) fn all(steps: &mut Steps) -> Result<()> {
         run(cargo(["test", "--doc", "--quiet"]).args(WHOLE))
     })?;
     steps.last("tests", "fix the tests named above; one alone: cargo test -p CRATE NAME", || {
-        // nextest gives each test a process of its own: they share one server, which ends with this step.
-        let server = servers::postgres_for_all();
+        // nextest gives each test a process of its own: they share servers, which end with this step.
+        let (server, model) = (servers::postgres_for_all(), servers::model_for_all());
         let mut tests = if has_nextest() {
             cargo(["nextest", "run", "--no-fail-fast"])
         } else {
@@ -31,6 +31,9 @@ pub(crate) fn all(steps: &mut Steps) -> Result<()> {
         };
         if let Some(server) = &server {
             tests.env(testkit::postgres::OF_THE_RUN, server.url());
+        }
+        if let Some(model) = &model {
+            tests.env(testkit::model::OF_THE_RUN, model.endpoint().url);
         }
         run(tests.args(WHOLE))
     })
@@ -51,5 +54,6 @@ fn set_up() -> Result<()> {
     }
     servers::postgres();
     servers::dynamodb();
+    servers::model();
     run(&mut cargo(["fetch", "--locked"]))
 }

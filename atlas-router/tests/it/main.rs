@@ -13,6 +13,8 @@ mod dynamo;
 #[cfg(feature = "http-llm")]
 mod http;
 mod ledger;
+#[cfg(feature = "http-llm")]
+mod model;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "mock")]
