@@ -7,6 +7,7 @@
 //! | How long is waited unasked? | [`Backoff`] |
 //! | Is a model well? | [`Breaker`] |
 //! | What is tried next, and when is it enough? | [`Plan`] |
+//! | Is a slow call given another beside it? | [`Hedge`], [`Plan::hedge`] |
 //!
 //! Nothing here calls, sleeps or reads a clock. Moments are `Duration`s since any fixed instant of a steady clock, the same for
 //! all that share a [`Breaker`] or a [`Plan`].
@@ -15,6 +16,7 @@ mod backoff;
 mod breaker;
 mod classify;
 mod fault;
+mod hedge;
 mod plan;
 mod retry_after;
 
@@ -22,5 +24,6 @@ pub use backoff::Backoff;
 pub use breaker::{Breaker, BreakerRules, Health, Pass};
 pub use classify::{Billed, Class, Reason, Verdict, classify};
 pub use fault::{Answer, ErrorCode, Fault};
+pub use hedge::{Hedge, HedgeTo};
 pub use plan::{Event, GiveUp, Limits, Plan, Step, Target};
 pub use retry_after::{LONGEST_WAIT, retry_after};

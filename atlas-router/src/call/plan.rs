@@ -6,6 +6,7 @@
 
 use super::backoff::Backoff;
 use super::classify::{Class, Reason, Verdict};
+use super::hedge::{Hedge, HedgeTo};
 use crate::catalogue::{ModelId, Provider};
 use atlas_schema::Usd;
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,9 @@ pub struct Limits {
     pub max_spend: Option<Usd>,
     /// Nothing is begun at this moment or later.
     pub deadline: Option<Duration>,
+    /// When a slow call gets another beside it. Default: never.
+    #[serde(default)]
+    pub hedge: Option<Hedge>,
 }
 
 impl Default for Limits {
@@ -59,6 +63,7 @@ impl Default for Limits {
             backoff: Backoff::default(),
             max_spend: None,
             deadline: None,
+            hedge: None,
         }
     }
 }
@@ -197,6 +202,42 @@ impl Plan {
         step
     }
 
+    /// The target of a second call beside the one that the last step asked for, which is still out after the time that
+    /// [`Limits::hedge`] names; `None` if attempts, money or time have no room for both, or there is no such target. Make it, and tell
+    /// [`fell_out`](Self::fell_out) of the first of the two that fails, and [`step`](Self::step) of the last.
+    pub fn hedge(&self, now: Duration) -> Option<usize> {
+        let (hedge, at) = (self.limits.hedge?, self.at?);
+        let both = self.spent.checked_add(self.targets[at].bound)?;
+        let affords = |other: usize| {
+            let sum = both.checked_add(self.targets[other].bound);
+            self.limits.max_spend.is_none_or(|most| sum.is_some_and(|sum| sum <= most))
+        };
+        let may = |other: usize| {
+            matches!(self.standing[other], Standing::Ready(from) if from <= now) && affords(other) && self.in_time(now)
+        };
+        if self.stopped.is_some() || self.attempts.saturating_add(2) > self.limits.attempts {
+            return None;
+        }
+        match hedge.to {
+            HedgeTo::Same => Some(at).filter(|at| self.tries[*at] < self.limits.retries && may(*at)),
+            HedgeTo::Next => {
+                (0..self.targets.len()).find(|other| *other != at && self.tries[*other] == 0 && may(*other))
+            }
+        }
+    }
+
+    /// Of two calls beside each other, the one at `failed` has failed and the one at `left` is still out: the next step is told of that.
+    pub fn fell_out(&mut self, failed: usize, left: usize, verdict: Verdict, spent: Usd) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.tries[failed] = self.tries[failed].saturating_add(1);
+        self.spent = self.spent.saturating_add(spent);
+        // Another one is being tried already.
+        if failed != left || verdict.class != Class::Retry {
+            self.leave(failed, verdict);
+        }
+        self.at = Some(left);
+    }
+
     fn decide(&mut self, event: Event, now: Duration, random: u64) -> Step {
         match (event, self.at) {
             (Event::Begin, _) | (_, None) => {}
@@ -237,7 +278,7 @@ impl Plan {
     /// The wait before the same model is tried again, if it is.
     fn same_again(&self, at: usize, verdict: Verdict, retry_after: Option<Duration>, random: u64) -> Option<Duration> {
         let tries = self.tries[at];
-        if verdict.class != Class::Retry || tries > self.limits.retries {
+        if verdict.class != Class::Retry || tries > self.limits.retries || self.standing[at] == Standing::Done {
             return None;
         }
         let wait = self.limits.backoff.wait(tries.saturating_sub(1), random);

@@ -14,6 +14,7 @@ mod clock;
 mod error;
 mod gate;
 mod health;
+mod hedged;
 mod money;
 mod one;
 mod request;
@@ -192,7 +193,8 @@ impl Router {
     /// Answers a request, or says what was tried.
     ///
     /// Cancelling and the time limit end waits and the call at once, those for the ledger included; only the settlement of a call
-    /// that has ended is not cut short (see [`Request::timeout`]). Dropping the future does so too; see the crate's README for what becomes of
+    /// that has ended is not cut short (see [`Request::timeout`]). With [`Limits::hedge`] a slow call gets another beside it.
+    /// Dropping the future does so too; see the crate's README for what becomes of
     /// the money.
     ///
     /// # Errors
@@ -238,7 +240,12 @@ impl Router {
                     return Err(RunError::new(kind, trail).with_decision(planned.decision).caused_by(refused));
                 }
             };
-            let tried = inner.attempt(job, how, &planned, at, wait, &mut trail).await;
+            let (at, tried) = match limits.hedge {
+                Some(hedge) if how == How::Whole => {
+                    Box::pin(inner.hedged(job, &planned, &mut plan, (at, wait), hedge, &mut trail)).await
+                }
+                _ => (at, inner.attempt(job, how, &planned, at, wait, &mut trail).await),
+            };
             let reply = match tried {
                 Tried::Next(next) => {
                     event = next;

@@ -41,7 +41,7 @@ pub(super) struct Live {
 pub(super) type Answer<T> = Result<Result<T, ClientError>, Early>;
 
 /// How a call may begin.
-enum Begun {
+pub(super) enum Begun {
     Live(Box<Live>, Arc<dyn LlmClient>, Box<Call>),
     Over(Tried),
 }
@@ -61,29 +61,19 @@ impl Inner {
             Begun::Live(live, client, call) => (live, client, call),
             Begun::Over(tried) => return tried,
         };
-        let span = live.told.span.clone();
-        let answer = match how {
-            How::Whole => job.race(live.until, client.complete(&call)).instrument(span).await,
-            How::Streamed => {
-                let opening = async {
-                    let mut pieces = client.stream(&call).await?;
-                    let first = pieces.next().await.unwrap_or_else(|| Err(ClientError::new(Fault::Broken)))?;
-                    Ok((first, pieces))
-                };
-                match job.race(live.until, opening).instrument(span).await {
-                    Ok(Ok((first, pieces))) => return Tried::Opened(Box::new(Opened { live: *live, first, pieces })),
-                    Ok(Err(error)) => Ok(Err(error)),
-                    Err(early) => Err(early),
-                }
-            }
+        let (attempt, tried) = match how {
+            How::Whole => live.whole(job, &*client, &call).await,
+            How::Streamed => match live.streamed(job, &*client, &call).await {
+                Ok(opened) => return Tried::Opened(opened),
+                Err(ended) => ended,
+            },
         };
-        let (attempt, tried) = live.end(answer).await;
         trail.push(attempt);
         tried
     }
 
     /// Waits for its turn and takes its hold.
-    async fn begin(
+    pub(super) async fn begin(
         &self,
         job: &Job<'_>,
         how: How,
@@ -176,6 +166,33 @@ impl Inner {
 }
 
 impl Live {
+    /// Waits for the whole reply and settles the call.
+    pub(super) async fn whole(self, job: &Job<'_>, client: &dyn LlmClient, call: &Call) -> (CallAttempt, Tried) {
+        let span = self.told.span.clone();
+        let answer = job.race(self.until, client.complete(call)).instrument(span).await;
+        self.end(answer).await
+    }
+
+    /// Waits for the first piece, or settles the call.
+    async fn streamed(
+        self,
+        job: &Job<'_>,
+        client: &dyn LlmClient,
+        call: &Call,
+    ) -> Result<Box<Opened>, (CallAttempt, Tried)> {
+        let span = self.told.span.clone();
+        let opening = async {
+            let mut pieces = client.stream(call).await?;
+            let first = pieces.next().await.unwrap_or_else(|| Err(ClientError::new(Fault::Broken)))?;
+            Ok((first, pieces))
+        };
+        match job.race(self.until, opening).instrument(span).await {
+            Ok(Ok((first, pieces))) => Ok(Box::new(Opened { live: self, first, pieces })),
+            Ok(Err(error)) => Err(self.end(Ok(Err(error))).await),
+            Err(early) => Err(self.end(Err(early)).await),
+        }
+    }
+
     /// More of the reply is asked for now, and for so long it was not: that time is the reader's, neither the model's nor the call's. The
     /// time of the whole request goes on.
     pub(super) fn ask_again(&mut self, away: Duration) {

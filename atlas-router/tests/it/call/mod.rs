@@ -2,5 +2,6 @@
 
 mod breaker;
 mod classify;
+mod hedge;
 mod plan;
 mod wait;

@@ -3,6 +3,7 @@
 #[cfg(feature = "structured")]
 mod ask;
 mod faults;
+mod hedge;
 mod ledgers;
 mod limits;
 #[cfg(feature = "metrics")]

@@ -2,8 +2,8 @@
 
 use super::ledgers::{Fate, Fated, Op};
 use super::*;
-use crate::{Rng, rounds};
-use atlas_router::call::{Answer, Billed, Fault, classify};
+use crate::{Rng, rounds, with};
+use atlas_router::call::{Answer, Billed, Fault, Hedge, Limits, classify};
 use atlas_router::client::{Call, ClientError, Reply};
 use atlas_router::ledger::HoldState;
 use std::sync::Mutex;
@@ -78,6 +78,8 @@ fn what_a_provider_may_bill_is_counted_once_and_never_passes_the_budget() {
         let ledger = Fated::new(fates(&mut rng));
         let limit = Usd::from_nanos(i64::try_from(1000 + rng.below(20_000)).unwrap());
         let biller = Arc::new(Biller { rng: Mutex::new(rng.next()), bill: Mutex::default() });
+        let after = Duration::from_millis(rng.below(3000));
+        let hedge = [None, Some(Hedge::new(after)), Some(Hedge::same(after))][usize::try_from(case % 3).unwrap()];
         let plan: Vec<_> = (0..=rng.below(8)).map(|_| (rng.below(4), rng.below(8000))).collect();
         runtime.block_on(async {
             ledger.limit(vec![(tenant(), Some(limit))]).await.unwrap();
@@ -85,6 +87,7 @@ fn what_a_provider_may_bill_is_counted_once_and_never_passes_the_budget() {
                 .with_client("a", biller.clone())
                 .with_client("b", biller.clone())
                 .with_seed(case)
+                .with_limits(with(Limits::default(), |limits| limits.hedge = hedge))
                 .build()
                 .unwrap();
             let mut tasks = Vec::new();
