@@ -20,14 +20,14 @@ params.n_parallel = 4
 # Its threads wait for each other by spinning: more than one are slower on a machine that has other work.
 params.cpuparams.n_threads = 1
 params.cpuparams_batch.n_threads = 1
-params.n_threads_http = 4
 # It starts sooner without these, and needs no more memory than it does.
 params.fit_params = False
 params.warmup = False
 params.cache_ram_mib = 0
+params.cache_idle_slots = False
 params.ui = False
-# Warnings and worse.
-params.verbosity = 2
+# Errors only.
+params.verbosity = 1
 server = xllamacpp.Server(params)
 print("listening", server.listening_address, flush=True)
 signal.pause()

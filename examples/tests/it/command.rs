@@ -4,12 +4,17 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The program, built by the same `cargo test` that built this test.
+/// The main program.
 pub(crate) fn program() -> PathBuf {
+    example("extract")
+}
+
+/// An example, built by the same `cargo test` that built this test.
+pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this test's own path");
-    let built = test.parent().and_then(Path::parent).expect("target/debug/deps").join("examples/extract");
+    let built = test.parent().and_then(Path::parent).expect("target/debug/deps").join("examples").join(name);
     let built = built.with_extension(std::env::consts::EXE_EXTENSION);
-    assert!(built.is_file(), "build the example first: cargo build -p atlas-examples --example extract");
+    assert!(built.is_file(), "build the example first: cargo build -p atlas-examples --example {name}");
     built
 }
 

@@ -9,4 +9,5 @@ mod database;
 mod handler;
 #[cfg(unix)]
 mod interrupt;
+mod model;
 mod readme;
