@@ -3,6 +3,10 @@
 //! A bench is a program that measures, collects [`Row`]s and ends with [`report`]. `--json` prints the rows for a
 //! machine; without it they are a table. A row under its floor makes the exit code 1.
 
+pub mod cpu;
+pub mod peer;
+
+use anyhow::Result;
 use serde::Serialize;
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -60,6 +64,17 @@ impl Row {
     }
 }
 
+/// What a variable of the environment says, or what is set in advance.
+///
+/// # Errors
+/// If it is no number.
+pub fn number(name: &str, preset: usize) -> Result<usize> {
+    match std::env::var(name) {
+        Ok(text) => text.parse().map_err(|_| anyhow::anyhow!("{name} must be a number")),
+        Err(_) => Ok(preset),
+    }
+}
+
 /// Prints the rows, as JSON if the program was called with `--json`; the exit code is 1 if any floor was missed.
 pub fn report(rows: &[Row]) -> ExitCode {
     print_rows(rows, std::env::args().any(|arg| arg == "--json"));
@@ -72,17 +87,17 @@ pub fn print_rows(rows: &[Row], json: bool) {
         println!("{}", serde_json::json!(rows));
         return;
     }
-    let figure = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
+    let figure = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), shown);
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(4);
     println!("{:<width$}  {:>12}  {:<10}  {:>12}  {:>12}  ok", "name", "value", "unit", "floor", "peer");
     for Row { name, value, unit, floor, peer, ok } in rows {
         let ok = if *ok { "yes" } else { "NO" };
-        let (value, floor, peer) = (number(*value), figure(*floor), figure(*peer));
+        let (value, floor, peer) = (shown(*value), figure(*floor), figure(*peer));
         println!("{name:<width$}  {value:>12}  {unit:<10}  {floor:>12}  {peer:>12}  {ok}");
     }
 }
 
-fn number(value: f64) -> String {
+fn shown(value: f64) -> String {
     match value.abs() {
         v if v >= 1000.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),

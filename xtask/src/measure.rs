@@ -23,8 +23,9 @@ const SOAKS: &[(&str, &str, u64)] = &[
 /// Benches that take a folder of pages to measure on.
 const TAKES_DIR: &[&str] = &["engine"];
 
-/// Benches that start peers, which are built before.
-const HAS_PEERS: &[&str] = &["jobs"];
+/// Benches that start peers, which are built before: folders of benches/peers.
+const HAS_PEERS: &[(&str, &[&str])] =
+    &[("jobs", &["apalis_pg", "apalis_sqlite", "awa", "graphile_worker"]), ("router", &["litellm", "rig"])];
 
 /// Runs one bench program, or all of them. As JSON, the rows of all of them are one array.
 pub(crate) fn bench(steps: &mut Steps, area: Option<&str>, dir: Option<&Path>, json: bool) -> Result<()> {
@@ -54,8 +55,8 @@ pub(crate) fn bench(steps: &mut Steps, area: Option<&str>, dir: Option<&Path>, j
     let mut missed = Vec::new();
     let mut rows: Vec<serde_json::Value> = Vec::new();
     for area in areas {
-        if HAS_PEERS.contains(&area) {
-            peers::build(steps)?;
+        for (_, names) in HAS_PEERS.iter().filter(|(name, _)| *name == area) {
+            peers::build(steps, names);
         }
         let mut program = cargo(["run", "--locked", "--release", "--quiet", "-p", "atlas-benches", "--bin", area]);
         program.arg("--").args(&dir);

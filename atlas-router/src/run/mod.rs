@@ -271,7 +271,7 @@ impl Router {
 
 impl Inner {
     /// The bound of a call, or why the model can't take it.
-    fn price<'a>(&self, request: &Request, model: &'a Model, counted: &mut Counted<'a>) -> Result<(Usd, Detail), Skip> {
+    fn price(&self, request: &Request, model: &Model, counted: &mut Counted<'_>) -> Result<(Usd, Detail), Skip> {
         if !self.clients.contains_key(&model.provider) {
             return Err(Skip::NoClient { provider: model.provider.clone() });
         }

@@ -97,7 +97,12 @@ impl Inner {
             charge: Charge::Nothing,
         };
         let early = |why| Begun::Over(stopped(&why));
-        if let Err(why) = job.unless(job.deadline, tokio::time::sleep(wait)).await {
+        // A timer takes until the next millisecond, also for no time at all.
+        let waited = match wait {
+            Duration::ZERO => job.check(job.deadline),
+            wait => job.unless(job.deadline, tokio::time::sleep(wait)).await,
+        };
+        if let Err(why) = waited {
             return early(why);
         }
         let mut pass_over = |why: PassedOver, next: Tried| {

@@ -1,11 +1,11 @@
 //! What a host asks for, and what of it goes to a model.
 
-use crate::catalogue::{Effort, Model};
+use crate::catalogue::{Effort, Encoding, Model};
 use crate::client::{Call, Format, Message, Temperature};
 use crate::cost::{Billing, CacheTime, ServiceTier};
 use crate::ledger::{HoldId, Scope};
 use crate::select::Task;
-use crate::tokens::{Part, PromptTokens, TokenCounter, prompt};
+use crate::tokens::{Part, PromptTokens, Sum, TokenCounter};
 use atlas_schema::{CorrelationId, StrategyName, Usd};
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ impl Request {
 pub(super) struct Counted<'a> {
     counter: &'a dyn TokenCounter,
     parts: Vec<Part<'a>>,
-    known: Vec<(&'a Model, PromptTokens)>,
+    known: Vec<(Encoding, Sum)>,
 }
 
 impl<'a> Counted<'a> {
@@ -108,14 +108,12 @@ impl<'a> Counted<'a> {
         Self { counter, parts, known: Vec::new() }
     }
 
-    pub(super) fn of(&mut self, model: &'a Model) -> PromptTokens {
-        let by = |one: &Model| (one.encoding, one.encoding_margin, one.around);
-        let alike = |one: &Model| by(one) == by(model);
-        if let Some((_, tokens)) = self.known.iter().find(|(one, _)| alike(one)) {
-            return *tokens;
+    pub(super) fn of(&mut self, model: &Model) -> PromptTokens {
+        if let Some((_, sum)) = self.known.iter().find(|(encoding, _)| *encoding == model.encoding) {
+            return sum.for_model(model);
         }
-        let tokens = prompt(self.counter, model, &self.parts);
-        self.known.push((model, tokens));
-        tokens
+        let sum = Sum::of(self.counter, model.encoding, &self.parts);
+        self.known.push((model.encoding, sum));
+        sum.for_model(model)
     }
 }

@@ -84,34 +84,57 @@ pub struct PromptTokens {
 
 /// Counts a prompt for a model.
 pub fn prompt(counter: &dyn TokenCounter, model: &Model, parts: &[Part<'_>]) -> PromptTokens {
-    let (mut texts, mut bytes, mut around, mut exact) = (0_u64, 0_u64, model.around.prompt, true);
-    let mut add = |text: &str| {
-        let count = counter.count(model.encoding, text);
-        texts = texts.saturating_add(count.tokens);
-        bytes = bytes.saturating_add(text.len() as u64);
-        exact &= count.exact;
-    };
-    for part in parts {
-        match part {
-            Part::Message { name, text } => {
-                add(text);
-                around = around.saturating_add(model.around.message);
-                if let Some(name) = name {
-                    add(name);
-                    around = around.saturating_add(PER_NAME);
+    Sum::of(counter, model.encoding, parts).for_model(model)
+}
+
+/// The tokens of a prompt in one encoding: the same for all models that share it, whatever their margins and templates.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sum {
+    texts: u64,
+    bytes: u64,
+    messages: u64,
+    /// Around names and definitions.
+    around: u64,
+    exact: bool,
+}
+
+impl Sum {
+    pub(crate) fn of(counter: &dyn TokenCounter, encoding: Encoding, parts: &[Part<'_>]) -> Self {
+        let mut sum = Self { texts: 0, bytes: 0, messages: 0, around: 0, exact: true };
+        for part in parts {
+            match part {
+                Part::Message { name, text } => {
+                    sum.messages += 1;
+                    sum.add(counter, encoding, text, 0);
+                    if let Some(name) = name {
+                        sum.add(counter, encoding, name, PER_NAME);
+                    }
                 }
-            }
-            Part::Definition(text) => {
-                add(text);
-                around = around.saturating_add(PER_DEFINITION);
+                Part::Definition(text) => sum.add(counter, encoding, text, PER_DEFINITION),
             }
         }
+        sum
     }
-    // A text never has more tokens than bytes, so a margin need not go beyond that.
-    let most = model.encoding_margin.map_or(texts, |margin| margin.of_tokens(texts).min(bytes.max(texts)));
-    PromptTokens {
-        counted: texts.saturating_add(around),
-        most: most.saturating_add(around),
-        exact: exact && model.encoding_margin.is_none(),
+
+    fn add(&mut self, counter: &dyn TokenCounter, encoding: Encoding, text: &str, around: u64) {
+        let count = counter.count(encoding, text);
+        self.texts = self.texts.saturating_add(count.tokens);
+        self.bytes = self.bytes.saturating_add(text.len() as u64);
+        self.around = self.around.saturating_add(around);
+        self.exact &= count.exact;
+    }
+
+    /// What they are for a model of that encoding.
+    pub(crate) fn for_model(self, model: &Model) -> PromptTokens {
+        let Self { texts, bytes, messages, around, exact } = self;
+        let of_messages = messages.saturating_mul(model.around.message);
+        let around = around.saturating_add(model.around.prompt).saturating_add(of_messages);
+        // A text never has more tokens than bytes, so a margin need not go beyond that.
+        let most = model.encoding_margin.map_or(texts, |margin| margin.of_tokens(texts).min(bytes.max(texts)));
+        PromptTokens {
+            counted: texts.saturating_add(around),
+            most: most.saturating_add(around),
+            exact: exact && model.encoding_margin.is_none(),
+        }
     }
 }

@@ -174,7 +174,7 @@ fn decode(answer: Answered) -> Result<Reply, ClientError> {
     let Answered { headers, body } = answer;
     let (usage, id) = (usage(&body), request_id(&headers));
     let garbled = || ClientError::new(Fault::Garbled).with_usage(usage).with_request_id(id.clone());
-    let choice = body.pointer("/choices/0").ok_or_else(garbled)?;
+    let choice = body.get("choices").and_then(|choices| choices.get(0)).ok_or_else(garbled)?;
     let message = choice.get("message").filter(|message| message.is_object()).ok_or_else(garbled)?;
     let refusal = message.get("refusal").and_then(Value::as_str).filter(|words| !words.is_empty());
     let text = match (message.get("content"), refusal) {
@@ -225,14 +225,14 @@ fn event(draft: &mut Draft, chunk: &Value) -> Said {
 /// Usage as it is billed; `None` unless both counts are there.
 fn usage(body: &Value) -> Option<TokenUsage> {
     let usage = body.get("usage")?;
-    let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64);
-    let part = |pointer: &str| count(pointer).unwrap_or(0);
+    let count = |name: &str| usage.get(name).and_then(Value::as_u64);
+    let part = |of: &str, name: &str| usage.get(of).and_then(|parts| parts.get(name)).and_then(Value::as_u64);
     let (usage, _) = TokenUsage::of_wholes(
-        count("/prompt_tokens")?,
-        part("/prompt_tokens_details/cached_tokens"),
-        part("/prompt_tokens_details/cache_write_tokens"),
-        count("/completion_tokens")?,
-        part("/completion_tokens_details/reasoning_tokens"),
+        count("prompt_tokens")?,
+        part("prompt_tokens_details", "cached_tokens").unwrap_or(0),
+        part("prompt_tokens_details", "cache_write_tokens").unwrap_or(0),
+        count("completion_tokens")?,
+        part("completion_tokens_details", "reasoning_tokens").unwrap_or(0),
     );
     Some(usage)
 }

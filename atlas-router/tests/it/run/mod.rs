@@ -2,6 +2,7 @@
 
 #[cfg(feature = "structured")]
 mod ask;
+mod counting;
 mod faults;
 mod hedge;
 mod ledgers;

@@ -5,14 +5,12 @@
 //! `ATLAS_BENCH_ROUNDS` sets the number of turns (5), `ATLAS_BENCH_JOBS` how many jobs ours drain per turn (5000).
 
 use anyhow::Result;
-use atlas_benches::{Row, report};
+use atlas_benches::{Row, number, report};
 use std::process::ExitCode;
 
-mod cpu;
 mod drain;
 mod dynamodb;
 mod memory;
-mod peers;
 mod postgres;
 mod sqlite;
 
@@ -25,14 +23,6 @@ struct Scale {
 
 /// Slots of each worker.
 const SLOTS: usize = 16;
-
-/// What a variable says, or what is set in advance.
-fn number(name: &str, preset: usize) -> Result<usize> {
-    match std::env::var(name) {
-        Ok(text) => text.parse().map_err(|_| anyhow::anyhow!("{name} must be a number")),
-        Err(_) => Ok(preset),
-    }
-}
 
 fn main() -> Result<ExitCode> {
     let scale = Scale { rounds: number("ATLAS_BENCH_ROUNDS", 5)?, jobs: number("ATLAS_BENCH_JOBS", 5000)? };

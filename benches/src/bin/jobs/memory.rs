@@ -1,9 +1,9 @@
 //! The memory store: what the worker and the state machine cost by themselves.
 
+use crate::Scale;
 use crate::drain::{drain, fill, rate};
-use crate::{Scale, cpu};
 use anyhow::Result;
-use atlas_benches::{Row, median};
+use atlas_benches::{Row, cpu, median};
 use atlas_jobs::{JobStore, MemoryJobs};
 use atlas_schema::Stage;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! The SQLite store at full durability, against raw statements over its own tables and against apalis-sqlite.
 
 use crate::drain::{drain, fill, rate};
-use crate::peers::{Ready, program};
-use crate::{SLOTS, Scale, cpu};
+use crate::{SLOTS, Scale};
 use anyhow::{Context, Result};
-use atlas_benches::{Row, median};
+use atlas_benches::peer::{Ready, program};
+use atlas_benches::{Row, cpu, median};
 use atlas_jobs::{JobStore, SqliteJobs};
 use atlas_schema::{Actor, AuditKind, Stage, WorkerId};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};

@@ -4,12 +4,12 @@ use super::middle;
 use super::raw;
 use super::server::{Database, Host, PerJob};
 use crate::drain::{drain, fill, rate};
-use crate::peers::{Ready, program};
-use crate::{SLOTS, Scale, cpu};
+use crate::{SLOTS, Scale};
 use anyhow::Result;
-use atlas_benches::Row;
+use atlas_benches::peer::{Ready, program};
+use atlas_benches::{Row, cpu};
 use atlas_jobs::JobStore;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -129,7 +129,7 @@ fn raw_turn(runtime: &Runtime, host: &Host, jobs: usize, batch: usize) -> Result
     Ok((rate, before.until(runtime.block_on(host.spent())?, jobs)))
 }
 
-fn theirs(runtime: &Runtime, host: &Host, program: &PathBuf, jobs: usize) -> Result<(f64, PerJob)> {
+fn theirs(runtime: &Runtime, host: &Host, program: &Path, jobs: usize) -> Result<(f64, PerJob)> {
     let database: Database = runtime.block_on(host.database())?;
     let args = ["drain", &database.url, &jobs.to_string(), &SLOTS.to_string(), "50"];
     let ready = Ready::start(program, &args)?;

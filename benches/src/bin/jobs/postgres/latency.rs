@@ -6,10 +6,10 @@
 use super::quantile;
 use super::server::{Database, Host};
 use crate::drain::{kind, spec};
-use crate::peers::{Ready, program};
 use crate::{SLOTS, Scale};
 use anyhow::{Context, Result};
 use atlas_benches::Row;
+use atlas_benches::peer::{Ready, program};
 use atlas_jobs::{HandlerError, JobContext, JobManager, JobStore, Worker, handler_fn};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! The server that is measured: its databases, and what it has spent.
 
-use crate::cpu;
 use anyhow::{Context, Result};
+use atlas_benches::cpu;
 use atlas_jobs::PostgresJobs;
 use atlas_schema::Stage;
 use deadpool_postgres::{Manager, Pool};

@@ -1,23 +1,24 @@
-//! CPU time of processes, from Linux's `/proc`.
+//! CPU time: of this process by its clock, of others from Linux's `/proc`.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
 /// A tick of `/proc/PID/stat`: `USER_HZ` is 100 on every architecture that Linux still builds for.
 const TICK: Duration = Duration::from_millis(10);
 
-/// User and system time of a process so far, its threads included; of this one for `self`.
-pub(crate) fn of(pid: &str) -> Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("CPU times need Linux's /proc")?;
-    // The name of the program is in brackets and may hold anything.
-    let (_, fields) = stat.rsplit_once(')').context("an odd /proc/PID/stat")?;
-    let field = |at: usize| -> Result<u32> { Ok(fields.split_whitespace().nth(at).context("a short stat")?.parse()?) };
-    // utime and stime, fields 14 and 15 of proc(5), count from 1 and the name is the second.
-    Ok(TICK * (field(11)? + field(12)?))
+/// User and system time of this process so far, its threads included, to the nanosecond.
+pub fn own() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    // A clock of what was used is never before its beginning.
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// The same of a process and of all its children, those that have ended included.
-pub(crate) fn of_family(pid: u32) -> Result<Duration> {
+/// The same of another process and of all its children, those that have ended included, in hundredths of a second.
+///
+/// # Errors
+/// If there is no `/proc`.
+pub fn of_family(pid: u32) -> Result<Duration> {
     let mut ticks = 0;
     for entry in std::fs::read_dir("/proc")? {
         let path = entry?.path().join("stat");
@@ -37,14 +38,17 @@ pub(crate) fn of_family(pid: u32) -> Result<Duration> {
 }
 
 /// What `work` gives, and the CPU time of this process meanwhile.
-pub(crate) fn during<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
-    let before = of("self")?;
+///
+/// # Errors
+/// Those of `work`.
+pub fn during<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
+    let before = own();
     let value = work()?;
-    Ok((value, of("self")?.saturating_sub(before)))
+    Ok((value, own().saturating_sub(before)))
 }
 
 /// Microseconds per job.
 #[allow(clippy::cast_precision_loss, reason = "counts of a bench are small")]
-pub(crate) fn per_job(time: Duration, jobs: usize) -> f64 {
+pub fn per_job(time: Duration, jobs: usize) -> f64 {
     time.as_secs_f64() * 1e6 / jobs as f64
 }
