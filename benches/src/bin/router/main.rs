@@ -88,6 +88,7 @@ fn main() -> Result<ExitCode> {
             turns.add("durable", ours.calls(&ours.in_file(&path)?, calls / 2, DURABLE_CALLERS)?);
             if let Some(proxy) = &mut peers.proxy {
                 turns.add("litellm-proxy", proxy.posts(&ours, FEW, DURABLE_CALLERS)?);
+                turns.add("litellm-proxy-few-callers", proxy.posts(&ours, FEW, CALLERS)?);
             }
         }
         if wanted("tokens") {
@@ -105,10 +106,12 @@ fn main() -> Result<ExitCode> {
         rows.push(turns.row("call", "us").with_peer(&turns, "rig"));
         rows.push(turns.ratio("call-to-rig", "call", "rig", |row| row.at_most(1.3)));
         rows.push(turns.ratio("call-below-litellm-router", "litellm-router", "call", |row| row.at_least(30.0)));
+        rows.push(turns.row("litellm-router", "us"));
     }
     if wanted("durable") {
         rows.push(turns.row("durable", "us").with_peer(&turns, "litellm-proxy"));
         rows.push(turns.ratio("durable-below-litellm-proxy", "litellm-proxy", "durable", |row| row.at_least(40.0)));
+        rows.push(turns.row("litellm-proxy-few-callers", "us"));
     }
     if wanted("tokens") {
         rows.extend(tokens::rows(&turns));
