@@ -10,10 +10,10 @@ use super::claim::{Sight, Wanted};
 use super::coalesce::OPERATION;
 use super::enqueue::{Way, parts};
 use super::error::{BACKEND, failed};
-use super::exchange::Said;
+use super::exchange::{Frame, Said};
 use super::record::Reader;
 use super::request::Request;
-use super::session::{PLAN, Session};
+use super::session::{BEGIN, Session};
 use crate::error::{Kind, StoreError};
 use crate::spec::NewJob;
 use crate::store::Enqueued;
@@ -131,38 +131,34 @@ impl Eager {
 impl Db {
     /// Adds jobs, and lets the idle worker in that wants them. If it fails, either all of it is there or nothing.
     pub(super) async fn add_eagerly(&self, jobs: Vec<NewJob>, worker: WorkerId) -> Result<Vec<Enqueued>, Failed> {
-        let mut client = self.client(OPERATION).await?;
+        let open = Open(Some(self.client(OPERATION).await?));
         let began = Instant::now();
         let wrong = |error| failed(OPERATION, &error);
-        let transaction = client.transaction().await.map_err(wrong)?;
         let add = async {
             let mut answers = Vec::with_capacity(jobs.len());
             for part in parts(jobs) {
-                answers.extend(self.add(Session::new(&transaction, OPERATION), part, Way::Within).await?);
+                answers.extend(self.add(Session::new(open.client()?, OPERATION), part, Way::Within).await?);
             }
             Ok::<_, StoreError>(answers)
         };
-        let (planned, added) = tokio::join!(biased; transaction.batch_execute(PLAN), add);
-        planned.map_err(wrong)?;
+        let (begun, added) = tokio::join!(biased; open.client()?.batch_execute(BEGIN), add);
+        begun.map_err(wrong)?;
         let answers = added?;
         let any = answers.iter().any(|answer| matches!(answer, Enqueued::Created { .. }));
         let guest = if any && began.elapsed() < YOUNG { self.guest(worker).await } else { None };
         let Some(Guest { request, sight, reply }) = guest else {
-            transaction.commit().await.map_err(wrong)?;
+            open.client()?.batch_execute("COMMIT").await.map_err(wrong)?;
+            drop(open.over());
             self.waker.wake();
             return Ok(answers);
         };
-        let said = match self.ask(&transaction, &request, Some(&sight), false).await {
-            Ok(said) => transaction.commit().await.map(|()| said).map_err(|error| failed("exchange", &error)),
-            Err(error) => {
-                drop(transaction);
-                Err(error)
-            }
-        };
+        // The commit goes with it.
+        let said = self.ask(open.client()?, &request, Some(&sight), Frame::End).await;
         let all = said.as_ref().map(|said| has_all(said, &answers));
         let (all, committed) = (matches!(all, Ok(true)), all.is_ok());
+        let went = said.and_then(|said| Ok((Some(sight), said, open.over().ok_or_else(no_connection)?)));
         // Nobody listens if the worker's future was dropped: then its leases end by silence, or it reconciles.
-        drop(reply.send(said.map(|said| (Some(sight), said, client))));
+        drop(reply.send(went));
         if !committed {
             return Err(Failed::Guest);
         }
@@ -187,6 +183,32 @@ impl Db {
         }
         came
     }
+}
+
+/// A connection in a transaction. Dropped before it is over, it is closed, by which the server undoes what was done.
+struct Open(Option<Client>);
+
+impl Open {
+    fn client(&self) -> Result<&Client, StoreError> {
+        self.0.as_ref().ok_or_else(no_connection)
+    }
+
+    /// The transaction has ended.
+    fn over(mut self) -> Option<Client> {
+        self.0.take()
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(Client::take(client));
+        }
+    }
+}
+
+fn no_connection() -> StoreError {
+    StoreError::new(Kind::Internal, BACKEND, OPERATION)
 }
 
 /// Whether all jobs that were added were claimed: nobody else needs to look for them.

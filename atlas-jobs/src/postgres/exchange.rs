@@ -51,6 +51,22 @@ struct Answer {
     put_off: usize,
 }
 
+/// What an exchange is sent as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Frame {
+    /// A transaction of its own.
+    Whole,
+    /// The end of one that is open.
+    End,
+}
+
+async fn begin<C: GenericClient>(client: &C, frame: Frame) -> Result<(), tokio_postgres::Error> {
+    match frame {
+        Frame::Whole => client.batch_execute(BEGIN).await,
+        Frame::End => Ok(()),
+    }
+}
+
 impl Db {
     pub(super) async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
         let request = Arc::new(Request::new(exchange, self.capabilities().max_result_bytes)?);
@@ -62,7 +78,7 @@ impl Db {
             } else {
                 let client = self.client(OPERATION).await?;
                 let sight = request.claim.as_ref().map(|wanted| self.sight(wanted));
-                let said = self.ask(&client, &request, sight.as_ref(), true).await?;
+                let said = self.ask(&client, &request, sight.as_ref(), Frame::Whole).await?;
                 (sight, said, client)
             };
             let Some(beat) = said.beat.first() else {
@@ -117,16 +133,14 @@ impl Db {
         Ok(exchanged)
     }
 
-    /// Sends everything before any answer has come: a `whole` transaction, its commit included, or into one that is open.
-    /// Dropping it loses the answers only.
+    /// Sends everything before any answer has come, the commit included. Dropping it loses the answers only.
     pub(super) async fn ask<C: GenericClient>(
         &self,
         client: &C,
         request: &Request,
         sight: Option<&Sight>,
-        whole: bool,
+        frame: Frame,
     ) -> Result<Said, StoreError> {
-        let run = |sql| async move { if whole { client.batch_execute(sql).await } else { Ok(()) } };
         let prepare = |sql: &str| {
             let sql = sql.to_owned();
             async move { client.prepare_cached(&sql).await.map_err(|error| failed(OPERATION, &error)) }
@@ -161,14 +175,14 @@ impl Db {
         // Polled in this order, and each hands its message over at its first poll.
         let (began, beat, completed, noted, held, promoted, claimed, committed) = tokio::join!(
             biased;
-            run(BEGIN),
+            begin(client, frame),
             query(client, Some(beat), vec![&worker, &request.beat, &request.lease_ms, &queues]),
             query(client, complete, vec![&worker, &acked, &results.epochs, &results.values]),
             query(client, note, vec![&news, &request.progress.epochs, &request.progress.values, &worker]),
             query(client, look, vec![&holding, &held.1]),
             query(client, promote, vec![&PROMOTED]),
             query(client, claim, claim_params.unwrap_or_default()),
-            run("COMMIT"),
+            client.batch_execute("COMMIT"),
         );
         let wrong = |error| failed(OPERATION, &error);
         // The first failure is the cause; those after it only say that the transaction is over.
