@@ -54,7 +54,9 @@ impl DynamoJobs {
             let passed = tried.union(&self.picks().others()).copied().collect();
             let mut candidates = self.candidates(&queues, &kinds, &controls, left, now, &passed).await?;
             let found = candidates.len();
-            let picked = self.picks().pick(&mut candidates, |one| one.place.2);
+            // Where a queue is limited its best job goes first, whoever takes it.
+            let job = |one: &Candidate| (!controls.contains_key(&one.queue)).then_some(one.place.2);
+            let picked = self.picks().pick(&mut candidates, job);
             if found == 0 {
                 break;
             }
@@ -261,7 +263,8 @@ impl DynamoJobs {
         let mut places = Vec::new();
         let mut range = Range::all(partition).in_index(keys::INDEX_1);
         loop {
-            let (items, next) = self.query(&range, None, limit - places.len() + tried.len(), OPERATION).await?;
+            let (items, next) =
+                self.query(&range, None, limit - places.len() + tried.len().min(limit), OPERATION).await?;
             let mut resume = None;
             for text in items.iter().filter_map(|item| string(item, keys::G1S)) {
                 let Some(place) = keys::parse_ready(text) else { continue };

@@ -18,6 +18,9 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// Another transaction is writing the item of a single write.
+pub(super) const CONFLICT: &str = "TransactionConflictException";
+
 /// What an error code means. Codes: Amazon DynamoDB Developer Guide, "Error handling with DynamoDB".
 pub(super) fn kind_of(code: &str) -> Kind {
     match code {
@@ -27,7 +30,7 @@ pub(super) fn kind_of(code: &str) -> Kind {
         | "ThrottlingError"
         | "RequestLimitExceeded"
         | "LimitExceededException"
-        | "TransactionConflictException"
+        | CONFLICT
         | "TransactionConflict"
         | "TransactionInProgressException" => Kind::Busy,
         "ResourceNotFoundException" => Kind::NotFound,

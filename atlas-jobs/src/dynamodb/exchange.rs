@@ -2,12 +2,12 @@
 
 use super::DynamoJobs;
 use super::change::beat_stands;
-use super::error::{BACKEND, failed, is_refused};
+use super::error::{BACKEND, CONFLICT, code, contended, failed, is_refused};
 use super::item::{Stored, number, text};
 use super::keys;
-use super::lists::{DELETE_AT, Walk};
+use super::lists::{DELETE_AT, TOGETHER, Walk};
 use super::transition::{Settled, Task, Terms};
-use super::write::Shared;
+use super::write::{MAX_TRIES, Shared};
 use crate::error::{Kind, StoreError};
 use crate::kernel::{check_limit, unfit};
 use crate::state::{self, Applied, Command, Reject};
@@ -90,11 +90,16 @@ impl DynamoJobs {
             .expression_attribute_values(":lease", number(lease))
             .expression_attribute_values(":now", number(now.as_millis()))
             .expression_attribute_values(":mark", text(format!("{:016x}", self.random().u64())));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if is_refused(&error) => Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION)),
-            Err(error) => Err(failed(OPERATION, &error)),
+        for tries in 1.. {
+            match update.clone().send().await {
+                Ok(_) => break,
+                Err(error) if is_refused(&error) => return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION)),
+                // Jobs of this worker are being brought from elsewhere.
+                Err(error) if code(&error) == Some(CONFLICT) && tries < MAX_TRIES => self.stand_back(tries).await,
+                Err(error) => return Err(failed(OPERATION, &error)),
+            }
         }
+        Ok(())
     }
 
     /// Makes a worker known that may never have called: the leases of a job from elsewhere are found by it.
@@ -104,7 +109,7 @@ impl DynamoJobs {
         Update::builder()
             .key(keys::PK, text(key.0))
             .key(keys::SK, text(key.1))
-            .update_expression("SET seen = if_not_exists(seen, :now), met = :met")
+            .update_expression("SET seen = if_not_exists(seen, :now), metat = :now, met = :met")
             .expression_attribute_values(":now", number(now.as_millis()))
             .expression_attribute_values(":met", text(format!("{:016x}", self.random().u64())))
     }
@@ -222,7 +227,19 @@ impl DynamoJobs {
         let partition = keys::leases(worker);
         let open = self.leases().begin_read(&partition);
         let walk = Walk { worker, decide: &decide, terms, limit: usize::MAX, operation: OPERATION };
-        let through = self.go_through(&walk).await?;
+        let mut through = self.go_through(&walk).await?;
+        if !through.stale && !through.unclear.is_empty() {
+            // What a list says of them may be landing. It has landed, or will never, once a transaction can read them.
+            let jobs: Vec<JobId> = through.unclear.iter().copied().collect();
+            for some in jobs.chunks(TOGETHER) {
+                if self.read_together(some, OPERATION).await?.is_none() {
+                    return Err(contended(OPERATION));
+                }
+            }
+            let done = through.done;
+            through = self.go_through(&walk).await?;
+            through.done += done;
+        }
         if through.stale {
             return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
         }

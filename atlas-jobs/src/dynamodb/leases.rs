@@ -50,6 +50,11 @@ impl Lease {
         job.incarnation != self.incarnation || self.has_ended(job)
     }
 
+    /// Whether the job does not show yet that it was claimed.
+    pub(super) fn is_ahead_of(&self, job: &Stored) -> bool {
+        job.incarnation == self.incarnation && job.record.epoch < self.epoch
+    }
+
     fn has_ended(&self, job: &Stored) -> bool {
         let (record, own) = (&job.record, job.incarnation == self.incarnation);
         let same = record.epoch == self.epoch && record.status != JobStatus::Processing;

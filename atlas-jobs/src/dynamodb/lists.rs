@@ -17,6 +17,9 @@ use std::collections::{BTreeSet, HashMap};
 const PAGE: usize = 25;
 /// The most jobs that are looked at together.
 const CHUNK: usize = 100;
+/// The most jobs that are read in one transaction, whose items have 4 MB at most. Amazon DynamoDB Developer Guide, "Amazon
+/// DynamoDB Transactions: How it works".
+pub(super) const TOGETHER: usize = 10;
 /// So many lists are worth a request that deletes them.
 pub(super) const DELETE_AT: usize = BATCH;
 const HELD: &str = "held";
@@ -49,8 +52,10 @@ pub(super) struct Through {
     pub(super) done: usize,
     /// The shared check was not met: nothing more was tried.
     pub(super) stale: bool,
-    /// What may still be held on each list that stays.
+    /// What may still be held on each list that stays and can be read.
     pub(super) left: Vec<(Key, Vec<Lease>)>,
+    /// Jobs that did not show yet what a list says of them.
+    pub(super) unclear: BTreeSet<JobId>,
 }
 
 /// The list that a request writes.
@@ -62,16 +67,17 @@ pub(super) fn list_item(key: &Key, leases: &[Lease]) -> Item {
     item
 }
 
-fn read_list(worker: &WorkerId, item: &Item) -> Option<List> {
-    let key = (string(item, keys::PK)?.to_owned(), string(item, keys::SK)?.to_owned());
+fn read_list(worker: &WorkerId, item: &Item) -> List {
+    let name = |name| string(item, name).unwrap_or_default().to_owned();
+    let key = (name(keys::PK), name(keys::SK));
     let entry = |text: &str| {
         let mut parts = text.splitn(3, '#');
         let (job, epoch, incarnation) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
         Some(Lease { worker: worker.clone(), job, incarnation: incarnation.into(), epoch })
     };
-    let entries: Vec<Option<Lease>> = string(item, HELD)?.split(' ').map(entry).collect();
+    let entries: Vec<Option<Lease>> = string(item, HELD).unwrap_or_default().split(' ').map(entry).collect();
     let damaged = entries.iter().any(Option::is_none);
-    Some(List { key, leases: entries.into_iter().flatten().collect(), damaged })
+    List { key, leases: entries.into_iter().flatten().collect(), damaged }
 }
 
 impl DynamoJobs {
@@ -82,7 +88,7 @@ impl DynamoJobs {
         loop {
             let range = Range::all(keys::leases(walk.worker));
             let (items, next) = self.query(&range, after, PAGE, walk.operation).await?;
-            let lists: Vec<List> = items.iter().filter_map(|item| read_list(walk.worker, item)).collect();
+            let lists: Vec<List> = items.iter().map(|item| read_list(walk.worker, item)).collect();
             let jobs: BTreeSet<JobId> = lists.iter().flat_map(|list| &list.leases).map(|lease| lease.job).collect();
             let found = self.visit(walk, jobs, &mut through).await?;
             let over = |lease: &Lease| match found.get(&lease.job) {
@@ -96,14 +102,20 @@ impl DynamoJobs {
                 for lease in &ended {
                     self.leases().ended(lease);
                 }
+                let unclear = held.iter().filter(|lease| match found.get(&lease.job) {
+                    Some(Some(job)) => lease.is_ahead_of(job),
+                    other => other.is_none(),
+                });
+                through.unclear.extend(unclear.map(|lease| lease.job));
                 list.leases = held;
                 if list.damaged {
+                    // Nor is it remembered: what can't be read of it would not count.
                     tracing::error!(list = list.key.1, "a list of leases can't be read: it stays until it is mended");
                 } else if list.leases.is_empty() {
                     spent.push(list.key);
-                    continue;
+                } else {
+                    through.left.push((list.key, list.leases));
                 }
-                through.left.push((list.key, list.leases));
             }
             self.leases().spent(spent);
             after = next;
@@ -148,20 +160,21 @@ impl DynamoJobs {
                 }
             }
         }
-        for id in self.truly_missing(missing, walk.operation).await? {
-            found.insert(id, None);
+        match self.truly_missing(&missing, walk.operation).await {
+            Ok(gone) => found.extend(gone.into_iter().map(|id| (id, None))),
+            // What was written above must be told. These stay as they are.
+            Err(error) => tracing::warn!(kind = ?error.kind(), "whether jobs on a list are gone is looked at later"),
         }
         Ok(found)
     }
 
     /// Those of some jobs that are not there. What brings a job and the list that names it shows them one after the other
     /// to plain reads, and only to a transaction at once.
-    async fn truly_missing(&self, jobs: Vec<JobId>, operation: &'static str) -> Result<Vec<JobId>, StoreError> {
+    async fn truly_missing(&self, jobs: &[JobId], operation: &'static str) -> Result<Vec<JobId>, StoreError> {
         let mut gone = Vec::new();
-        for some in jobs.chunks(CHUNK) {
-            let keys = some.iter().map(|job| keys::job(*job)).collect();
+        for some in jobs.chunks(TOGETHER) {
             // Where one of them is being written, all stay for the next time.
-            if let Some(items) = self.read_together(keys, operation).await? {
+            if let Some(items) = self.read_together(some, operation).await? {
                 let absent = some.iter().zip(items).filter(|(_, item)| item.is_none());
                 gone.extend(absent.map(|(job, _)| *job));
             }

@@ -127,8 +127,8 @@ impl DynamoJobs {
     ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such table, [`Kind::WrongStage`], [`Kind::NewerVersion`],
-    /// [`Kind::PermissionDenied`], [`Kind::InvalidInput`] for an impossible option, [`Kind::Busy`] and
-    /// [`Kind::Unavailable`]. Nothing is changed then.
+    /// [`Kind::Corrupt`] for what is no table of this crate, [`Kind::PermissionDenied`], [`Kind::InvalidInput`] for an
+    /// impossible option, [`Kind::Busy`] and [`Kind::Unavailable`]. Nothing is changed then.
     pub async fn open(client: Client, options: DynamoOptions) -> Result<Self, StoreError> {
         options.check()?;
         let random =

@@ -1,38 +1,71 @@
 //! Which jobs the claims of this process are about to take: another of them passes over these, as they would be lost to it.
 
 use atlas_schema::JobId;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A pick counts for so long, many times what a claim takes: a request that hangs keeps no job from the others.
+const LASTS: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
-pub(super) struct Picks(Mutex<HashSet<JobId>>);
+pub(super) struct Picks(Mutex<Picked>);
+
+#[derive(Debug, Default)]
+struct Picked {
+    jobs: HashMap<JobId, (u64, Instant)>,
+    claims: u64,
+}
 
 /// What one claim is about to take, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Picked<'a> {
+pub(super) struct Pick<'a> {
     picks: &'a Picks,
+    claim: u64,
     jobs: Vec<JobId>,
 }
 
 impl Picks {
-    fn with<T>(&self, change: impl FnOnce(&mut HashSet<JobId>) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut Picked) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Those that other claims are about to take.
     pub(super) fn others(&self) -> HashSet<JobId> {
-        self.with(|picked| picked.clone())
+        let fresh = |(_, (_, since)): &(&JobId, &(u64, Instant))| since.elapsed() < LASTS;
+        self.with(|picked| picked.jobs.iter().filter(fresh).map(|(job, _)| *job).collect())
     }
 
-    /// Keeps those candidates that no other claim picked first, and picks them.
-    pub(super) fn pick<T>(&self, candidates: &mut Vec<T>, job: impl Fn(&T) -> JobId) -> Picked<'_> {
-        self.with(|picked| candidates.retain(|candidate| picked.insert(job(candidate))));
-        Picked { picks: self, jobs: candidates.iter().map(job).collect() }
+    /// Takes out the candidates that another claim picked first, and picks the others. `job` gives those that can be picked.
+    pub(super) fn pick<T>(&self, candidates: &mut Vec<T>, job: impl Fn(&T) -> Option<JobId>) -> Pick<'_> {
+        self.with(|picked| {
+            picked.claims += 1;
+            let (claim, now) = (picked.claims, Instant::now());
+            let mut jobs = Vec::new();
+            candidates.retain(|candidate| {
+                let Some(job) = job(candidate) else { return true };
+                let free = picked.jobs.get(&job).is_none_or(|(_, since)| now.duration_since(*since) >= LASTS);
+                if free {
+                    picked.jobs.insert(job, (claim, now));
+                    jobs.push(job);
+                }
+                free
+            });
+            Pick { picks: self, claim, jobs }
+        })
     }
 }
 
-impl Drop for Picked<'_> {
+impl Drop for Pick<'_> {
     fn drop(&mut self) {
-        self.picks.with(|picked| self.jobs.iter().for_each(|job| _ = picked.remove(job)));
+        self.picks.with(|picked| {
+            for job in &self.jobs {
+                // Another claim may have picked it since.
+                if picked.jobs.get(job).is_some_and(|(claim, _)| *claim == self.claim) {
+                    picked.jobs.remove(job);
+                }
+            }
+        });
     }
 }

@@ -108,16 +108,17 @@ impl DynamoJobs {
         Ok(get.send().await.map_err(|error| failed(operation, &error))?.item)
     }
 
-    /// The items of up to a hundred keys as they stand at one moment, in order; nothing if one of them is being written.
+    /// The items of some jobs, a few, as they stand at one moment, in order; nothing if one of them is being written.
     pub(super) async fn read_together(
         &self,
-        keys: Vec<Key>,
+        jobs: &[JobId],
         operation: &'static str,
     ) -> Result<Option<Vec<Option<Item>>>, StoreError> {
         let broken = |_| corrupt(operation, "a request could not be built");
         let mut read = self.client().transact_get_items();
-        for key in keys {
-            let get = Get::builder().table_name(self.table()).set_key(Some(super::item::keyed(key))).build();
+        for job in jobs {
+            let key = super::item::keyed(keys::job(*job));
+            let get = Get::builder().table_name(self.table()).set_key(Some(key)).build();
             read = read.transact_items(TransactGetItem::builder().get(get.map_err(broken)?).build());
         }
         match read.send().await {

@@ -1,7 +1,7 @@
 //! Ending what nobody else ends.
 
 use super::DynamoJobs;
-use super::error::{BACKEND, failed, is_refused};
+use super::error::{BACKEND, CONFLICT, code, failed, is_refused};
 use super::item::{Item, Stored, keyed, text};
 use super::keys;
 use super::lists::Walk;
@@ -133,8 +133,13 @@ impl DynamoJobs {
     /// Forgets a silent worker that was last seen long ago and holds nothing.
     async fn forget(&self, worker: &Worker, now: Timestamp) -> Result<(), StoreError> {
         let long_ago = now.saturating_sub(FORGET_AFTER);
-        let seen = super::item::Reader::new(&worker.item, OPERATION).maybe_time("seen")?;
-        if seen.is_none_or(|seen| seen >= long_ago) || !self.has_no_lists(&worker.id, OPERATION).await? {
+        let reader = super::item::Reader::new(&worker.item, OPERATION);
+        // A job of it that was brought lately may not show yet, nor its list.
+        let (seen, met) = (reader.maybe_time("seen")?, reader.maybe_time("metat")?);
+        if seen.is_none_or(|seen| seen >= long_ago)
+            || met.is_some_and(|met| met >= long_ago)
+            || !self.has_no_lists(&worker.id, OPERATION).await?
+        {
             return Ok(());
         }
         let key = keys::beat(&worker.id, self.shards().spread);
@@ -152,7 +157,7 @@ impl DynamoJobs {
         let delete = delete.condition_expression(conditions.join(" and "));
         match delete.send().await {
             Ok(_) => Ok(()),
-            Err(error) if is_refused(&error) => Ok(()),
+            Err(error) if is_refused(&error) || code(&error) == Some(CONFLICT) => Ok(()),
             Err(error) => Err(failed(OPERATION, &error)),
         }
     }

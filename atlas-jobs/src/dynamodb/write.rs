@@ -25,7 +25,7 @@ use std::time::Duration;
 const MAX_ITEMS: usize = 100;
 const MAX_BYTES: usize = 3 * 1024 * 1024;
 /// How often a request is sent again because of what it shares with others, before the caller is told to come again.
-const MAX_TRIES: u32 = 8;
+pub(super) const MAX_TRIES: u32 = 8;
 
 /// What became of a change.
 #[derive(Debug)]

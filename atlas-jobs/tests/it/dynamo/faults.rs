@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// What happens to one request.
@@ -74,7 +75,8 @@ impl Faulty {
 
     /// Waits until a request is held.
     pub(crate) async fn held(&self) {
-        self.state.held.acquire().await.expect("it is never closed").forget();
+        let held = tokio::time::timeout(Duration::from_mins(1), self.state.held.acquire()).await;
+        held.expect("a request within a minute").expect("it is never closed").forget();
     }
 
     /// Lets a request go that is held.

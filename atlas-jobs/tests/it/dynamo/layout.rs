@@ -88,12 +88,12 @@ impl Table {
     }
 }
 
-/// Holds the second transaction: the first one adds the jobs.
-fn second_write_held() -> impl Fn(usize, &str) -> Fault + Send + Sync + 'static {
-    let writes = AtomicUsize::new(0);
+/// Holds the request of this number that does such a thing.
+fn held(what: &'static str, number: usize) -> impl Fn(usize, &str) -> Fault + Send + Sync + 'static {
+    let requests = AtomicUsize::new(0);
     move |_, operation| {
-        let second = operation == "TransactWriteItems" && writes.fetch_add(1, Ordering::SeqCst) == 1;
-        if second { Fault::Held } else { Fault::None }
+        let it = operation == what && requests.fetch_add(1, Ordering::SeqCst) == number;
+        if it { Fault::Held } else { Fault::None }
     }
 }
 
@@ -357,6 +357,62 @@ testkit::with_dynamodb! {
     }
 
     #[tokio::test]
+    async fn a_list_that_can_not_be_read_whole_stays_though_the_rest_of_it_is_over() {
+        let mut table = Table::new().await;
+        table.enqueue(2).await;
+        let claimed = table.trade(2, Vec::new()).await.claimed;
+        let mut list = table.items("W#one").await.remove(0);
+        let entries = list["held"].as_s().unwrap().clone();
+        let damaged = entries.replace(&format!("{}#1#", claimed[1].id), "?");
+        list.insert("held".into(), AttributeValue::S(damaged));
+        table.client.put_item().table_name(&table.name).set_item(Some(list.clone())).send().await.unwrap();
+        table.store = table.another().await;
+        table.trade(1, Vec::new()).await;
+        table.trade(0, vec![done(&claimed[0])]).await;
+        assert_eq!(table.lists().await, 1);
+        // Mended, it leads to the other job.
+        list.insert("held".into(), AttributeValue::S(entries));
+        table.client.put_item().table_name(&table.name).set_item(Some(list)).send().await.unwrap();
+        let sweep = SweepOptions::new(noon()).with_dead(vec![worker()]);
+        assert_eq!(table.another().await.sweep(sweep).await.unwrap().expired, 1);
+    }
+
+    #[tokio::test]
+    async fn a_reconcile_waits_for_a_claim_that_is_landing() {
+        let hidden = Arc::new(AtomicBool::new(false));
+        let hides = Arc::clone(&hidden);
+        // The job shows with the second look.
+        let unseen = move |_: usize, operation: &str| {
+            if operation == "GetItem" && hides.swap(false, Ordering::SeqCst) { Fault::Unseen } else { Fault::None }
+        };
+        let mut table = Table::with(unseen).await;
+        table.enqueue(1).await;
+        assert_eq!(table.trade(1, Vec::new()).await.claimed.len(), 1);
+        hidden.store(true, Ordering::SeqCst);
+        let reconcile = table.exchange(0, Vec::new()).with_reconcile(true);
+        assert_eq!(table.store.exchange(reconcile).await.unwrap().reconciled, 1);
+    }
+
+    #[tokio::test]
+    async fn a_sweep_does_not_forget_a_worker_whose_job_arrives_while_it_does() {
+        let table = Table::with(held("DeleteItem", 0)).await;
+        let other = table.another().await;
+        other.exchange(Exchange::new(worker(), 1, LEASE, noon())).await.unwrap();
+        let sweep = SweepOptions::new(noon().plus(Duration::from_hours(48))).with_dead(vec![worker()]);
+        let (store, swept) = (table.store.clone(), sweep.clone());
+        let forgetting = tokio::spawn(async move { store.sweep(swept).await });
+        table.faulty.held().await;
+        let mut source = Table::new().await;
+        let id = source.enqueue(1).await[0];
+        source.trade(1, Vec::new()).await;
+        let job = NewJob::migrated(source.store.get_one(id.into()).await.unwrap().unwrap());
+        other.enqueue(vec![job], noon()).await.unwrap();
+        table.faulty.let_go();
+        forgetting.await.unwrap().unwrap();
+        assert_eq!(other.sweep(sweep).await.unwrap().expired, 1);
+    }
+
+    #[tokio::test]
     async fn a_list_of_jobs_that_are_gone_is_deleted() {
         let mut table = Table::new().await;
         let id = table.enqueue(1).await[0];
@@ -371,8 +427,7 @@ testkit::with_dynamodb! {
 
     #[tokio::test]
     async fn a_worker_that_is_forgotten_while_a_job_of_it_arrives_is_known_again() {
-        let held = |_: usize, operation: &str| if operation == "TransactWriteItems" { Fault::Held } else { Fault::None };
-        let table = Table::with(held).await;
+        let table = Table::with(held("TransactWriteItems", 0)).await;
         let other = table.another().await;
         // The worker called once, long ago.
         let call = Exchange::new(worker(), 1, LEASE, noon());
@@ -394,7 +449,7 @@ testkit::with_dynamodb! {
 
     #[tokio::test]
     async fn claims_of_one_process_at_one_time_take_different_jobs() {
-        let mut table = Table::with(second_write_held()).await;
+        let mut table = Table::with(held("TransactWriteItems", 1)).await;
         let mut ids = table.enqueue(6).await;
         ids.sort_unstable();
         let (first, store) = (table.exchange(3, Vec::new()), table.store.clone());
@@ -425,7 +480,7 @@ testkit::with_dynamodb! {
 
     #[tokio::test]
     async fn a_claim_that_arrives_after_a_newer_exchange_takes_nothing_and_writes_no_list() {
-        let mut table = Table::with(second_write_held()).await;
+        let mut table = Table::with(held("TransactWriteItems", 1)).await;
         let id = table.enqueue(1).await[0];
         let late = table.exchange(1, Vec::new());
         let store = table.store.clone();
