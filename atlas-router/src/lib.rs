@@ -25,6 +25,7 @@
 //! | `dynamodb` | `ledger::DynamoLedger`: budgets in a table of Amazon DynamoDB |
 //! | `http-llm` | `client::http`: clients for `OpenAI`-compatible servers and Anthropic |
 //! | `structured` | `structured` and `run::Router::ask`: replies read leniently, held to a JSON Schema strictly |
+//! | `settings` | `run::RouterBuilder::with_settings`: a router set up as `atlas_config::Settings` say |
 //! | `metrics` | `run::metric`: metrics of requests and calls, through the `metrics` facade |
 //! | `mock` | `client::ScriptedLlm`, which answers by a script, and `client::MockLlmClient` for a host's tests |
 //! | `conformance` | `budget_ledger_conformance!`: the checks that prove a ledger |

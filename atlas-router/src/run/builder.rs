@@ -27,6 +27,9 @@ pub enum SetupError {
     /// There is nothing to draw ids from.
     #[error("the operating system gave no random bytes: check that its random device is there")]
     NoEntropy,
+    /// The settings and the ledger are of different stages.
+    #[error("the settings are of another stage than the ledger: open the ledger of their stage")]
+    WrongStage,
 }
 
 /// Sets up a [`Router`].
@@ -41,6 +44,8 @@ pub struct RouterBuilder {
     breakers: BreakerRules,
     strategy: Strategy,
     force_stable: bool,
+    stable_fallback: bool,
+    reasoning: bool,
     seed: Option<u64>,
 }
 
@@ -67,6 +72,8 @@ impl Router {
             breakers: BreakerRules::default(),
             strategy: Strategy::Auto,
             force_stable: false,
+            stable_fallback: true,
+            reasoning: true,
             seed: None,
         }
     }
@@ -137,6 +144,33 @@ impl RouterBuilder {
         self
     }
 
+    /// Whether a call that begins with other models may fall back to the stable family. Default: yes.
+    #[must_use]
+    pub const fn with_stable_fallback(mut self, may: bool) -> Self {
+        self.stable_fallback = may;
+        self
+    }
+
+    /// Whether models may reason as much as requests ask for. Default: yes; else each reasons as little as it can.
+    #[must_use]
+    pub const fn with_reasoning(mut self, may: bool) -> Self {
+        self.reasoning = may;
+        self
+    }
+
+    /// The stage of the ledger.
+    #[cfg(feature = "settings")]
+    pub(super) fn stage(&self) -> atlas_schema::Stage {
+        self.purse.ledger.stage()
+    }
+
+    /// Nobody is told when a budget passes anything.
+    #[cfg(feature = "settings")]
+    pub(super) fn without_alerts(mut self) -> Self {
+        self.purse.alerts = None;
+        self
+    }
+
     /// Who is told when a budget passes 80 and 95 percent: of each at most once, since the alert of a call that is dropped while the
     /// ledger answers is lost. What must not be missed is read from [`balance`](crate::ledger::BudgetLedger::balance). It is called
     /// where a hold or a settlement is, and must not block.
@@ -186,6 +220,8 @@ impl RouterBuilder {
             limits: self.limits,
             strategy: self.strategy,
             force_stable: self.force_stable,
+            stable_fallback: self.stable_fallback,
+            reasoning: self.reasoning,
             random,
             origin,
         };

@@ -18,6 +18,8 @@ mod hedged;
 mod money;
 mod one;
 mod request;
+#[cfg(feature = "settings")]
+mod settings;
 mod settling;
 mod stream;
 mod time;
@@ -32,6 +34,8 @@ pub use clock::{Clock, SystemClock};
 pub use error::{Kind, RunError};
 pub use gate::Rates;
 pub use request::Request;
+#[cfg(feature = "settings")]
+pub use settings::{SizedPolicy, limit_stage};
 pub use stream::{Answering, Part};
 pub use trace::SCHEMA_URL;
 #[cfg(feature = "metrics")]
@@ -81,6 +85,8 @@ struct Inner {
     limits: Limits,
     strategy: Strategy,
     force_stable: bool,
+    stable_fallback: bool,
+    reasoning: bool,
     random: Random,
     origin: Instant,
 }
@@ -161,7 +167,8 @@ impl Router {
         let mut situation = Situation::new(inner.purse.ledger.stage(), Day::of(inner.purse.clock.now()));
         situation.strategy = inner.strategy;
         situation.force_stable = inner.force_stable;
-        situation.effort = request.effort;
+        situation.no_stable_fallback = !inner.stable_fallback;
+        situation.effort = request.effort.filter(|_| inner.reasoning);
         situation.resting = inner.wards.resting(inner.catalogue.models().map(|model| (&model.id, &model.provider)));
         let refused = |error: SelectError| RunError::new(Kind::NoModel, Vec::new()).with_source(error);
         let decision = select(&inner.catalogue, &*inner.policy, &task, &situation).map_err(refused)?;

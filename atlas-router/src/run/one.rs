@@ -152,7 +152,7 @@ impl Inner {
             return early(why);
         }
         (attempt.hold, attempt.waited) = (Some(hold), began.elapsed());
-        let call = job.request.call(model, hold);
+        let call = job.request.call(model, hold, self.reasoning);
         let span = trace::call(job.request, &attempt, hold);
         let live = Live {
             told: Told::new(attempt, span),

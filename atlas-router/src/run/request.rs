@@ -70,11 +70,15 @@ impl Request {
         }
     }
 
-    /// What goes to that model: nothing that its row does not allow.
-    pub(super) fn call(&self, model: &Model, hold: HoldId) -> Call {
+    /// What goes to that model: nothing that its row does not allow, and as little reasoning as it can unless it may do more.
+    pub(super) fn call(&self, model: &Model, hold: HoldId, may_reason: bool) -> Call {
         let mut call = Call::new(model.id.clone(), self.messages.clone(), self.output_cap);
         call.format = self.format.clone();
-        call.effort = self.effort.filter(|effort| model.efforts.contains(effort));
+        call.effort = if may_reason {
+            self.effort.filter(|effort| model.efforts.contains(effort))
+        } else {
+            model.efforts.iter().min().copied()
+        };
         call.temperature = self.temperature.filter(|_| model.takes_sampling(call.effort));
         call.service_tier = self.service_tier.clone();
         call.cache_time = self.cache_time;

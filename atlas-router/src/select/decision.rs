@@ -86,6 +86,8 @@ pub enum Skip {
     },
     /// Only the stable family may be used.
     NotStable,
+    /// It is of the stable family, and a call that begins with another does not fall back to that.
+    StableFallback,
     /// It can't be held to the form of reply that is needed.
     Structured {
         /// What it can be held to.
@@ -116,6 +118,7 @@ impl fmt::Display for Skip {
             Self::Retired { successor: Some(successor) } => write!(f, "no longer answers; ask for {successor}"),
             Self::Retired { successor: None } => f.write_str("no longer answers"),
             Self::NotStable => f.write_str("not of the stable family, and only that is allowed here"),
+            Self::StableFallback => f.write_str("of the stable family, and falling back to that is turned off"),
             Self::Structured { .. } => f.write_str("can't be held to the form of reply that is needed"),
             Self::Effort => f.write_str("does not take the effort that is asked for"),
             Self::Unpriced { why } => f.write_str(why),

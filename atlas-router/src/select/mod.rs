@@ -47,7 +47,15 @@ pub fn select(
         Some(model) => vec![model],
         None => catalogue.chain(from),
     };
+    let stays = situation.no_stable_fallback
+        && !situation.is_stable()
+        && !from.starts_with(STABLE)
+        && catalogue.model(from).is_none();
     for model in candidates {
+        if stays && is_stable(catalogue, model) {
+            skipped.push(Skipped { model: model.id.clone(), reason: Skip::StableFallback });
+            continue;
+        }
         match judge(catalogue, task, situation, model, wanted.is_some()) {
             Err(reason) => skipped.push(Skipped { model: model.id.clone(), reason }),
             Ok(link) if situation.resting.contains(&model.id) => resting.push(link),
@@ -72,9 +80,12 @@ pub fn select(
     })
 }
 
+/// How the names of the stable family's tiers begin.
+const STABLE: &str = "stable";
+
 /// The stable family: what the catalogue binds to the tiers whose names begin so.
 fn is_stable(catalogue: &Catalogue, model: &Model) -> bool {
-    let stable = |tier: &&Tier| tier.as_str().starts_with("stable");
+    let stable = |tier: &&Tier| tier.as_str().starts_with(STABLE);
     catalogue
         .tiers()
         .filter(stable)

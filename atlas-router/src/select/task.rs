@@ -120,6 +120,9 @@ pub struct Situation {
     pub strategy: Strategy,
     /// Only the stable family, whatever else is said.
     pub force_stable: bool,
+    /// Where a call that begins with other models falls back to none of the stable family.
+    #[serde(default)]
+    pub no_stable_fallback: bool,
     /// Models whose breaker is open: taken last, and only if they must be.
     pub resting: BTreeSet<ModelId>,
     /// The call, as far as its price goes, with the prompt counted in `input_tokens`. `None`: costs and windows are not looked at.
@@ -136,6 +139,7 @@ impl Situation {
             day,
             strategy: Strategy::Auto,
             force_stable: false,
+            no_stable_fallback: false,
             resting: BTreeSet::new(),
             billing: None,
             effort: None,

@@ -5,6 +5,7 @@ mod ask;
 mod counting;
 mod faults;
 mod hedge;
+mod jumps;
 mod ledgers;
 mod limits;
 #[cfg(feature = "metrics")]
@@ -12,6 +13,8 @@ mod meters;
 mod money;
 mod property;
 mod reader;
+#[cfg(feature = "settings")]
+mod settings;
 mod spans;
 mod stream;
 
