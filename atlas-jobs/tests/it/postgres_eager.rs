@@ -136,6 +136,34 @@ testkit::with_postgres! {
         assert_eq!(store.exchange(exchange("v", 1, 16)).await.unwrap().claimed.len(), 3);
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_runtime_that_ends_in_the_middle_of_an_enqueue_leaves_no_transaction_to_others() {
+        let pool = pool().await;
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let _hints = store.wakeups().unwrap();
+        let keyed = || new_job(spec(1).with_idempotency_key(IdempotencyKey::new("once").unwrap()));
+        store.exchange(exchange("w", 1, 16)).await.unwrap();
+        let mut host = pool.get().await.unwrap();
+        let transaction = host.transaction().await.unwrap();
+        store.enqueue_in(&transaction, vec![keyed()]).await.unwrap();
+        // Connections that outlive the other runtime.
+        drop((pool.get().await.unwrap(), pool.get().await.unwrap()));
+        let short = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        short.spawn({
+            let (store, job) = (store.clone(), keyed());
+            async move { store.enqueue(vec![job], now()).await }
+        });
+        let blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'";
+        while number(&pool, blocked).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        short.shutdown_background();
+        transaction.rollback().await.unwrap();
+        let added = store.enqueue(vec![new_job(spec(2))], now()).await.unwrap();
+        assert!(matches!(added.as_slice(), [Enqueued::Created { .. }]));
+        assert_eq!(number(&pool, "SELECT count(*) FROM atlas_jobs_job").await, 1);
+    }
+
     #[tokio::test]
     async fn a_runtime_that_ends_before_its_enqueue_has_begun_holds_up_nobody_else() {
         let store = PostgresJobs::open(pool().await, Stage::Dev).await.unwrap();
