@@ -35,6 +35,7 @@ shift
 exec >/dev/null
 read -r order
 kill -9 "$!" 2>/dev/null
+wait "$!" 2>/dev/null
 "#;
 
 /// Loading takes seconds; on a crowded machine it takes more.

@@ -26,7 +26,7 @@ fn words() -> Vec<Message> {
 testkit::with_model_server! {
     #[tokio::test]
     async fn a_schema_that_is_none_is_malformed() {
-        let mut request = request(words(), 8);
+        let mut request = request(words(), 16);
         let schema = json!({ "type": "object", "properties": { "a": { "$ref": "#/$defs/absent" } } });
         request.format = Format::JsonSchema(JsonSchema::loose("none", schema).unwrap());
         // This server looks at no schema of the Responses API.
@@ -37,7 +37,7 @@ testkit::with_model_server! {
     async fn a_prompt_that_the_window_does_not_hold_is_too_long() {
         for dialect in [Dialect::Compatible, Dialect::Responses] {
             let rig = Rig::new(dialect);
-            let request = request(vec![Message::user("one two three ".repeat(4000))], 8);
+            let request = request(vec![Message::user("one two three ".repeat(4000))], 16);
             refused(&rig, &request, 400, Reason::TooLong).await;
         }
     }
@@ -46,7 +46,7 @@ testkit::with_model_server! {
     async fn a_wrong_key_is_no_key() {
         for dialect in [Dialect::Compatible, Dialect::Responses] {
             let rig = Rig::with_key(dialect, "sk-of-somebody-else");
-            refused(&rig, &request(words(), 8), 401, Reason::Authentication).await;
+            refused(&rig, &request(words(), 16), 401, Reason::Authentication).await;
         }
     }
 }
