@@ -89,7 +89,7 @@ impl JsonSchema {
         &self.name
     }
 
-    /// The schema as it is sent.
+    /// The schema. A client may write references to its root another way.
     pub const fn schema(&self) -> &Value {
         &self.schema
     }

@@ -9,6 +9,7 @@ mod error;
 #[cfg(feature = "http-llm")]
 pub mod http;
 mod message;
+pub(crate) mod refs;
 #[cfg(feature = "mock")]
 mod scripted;
 mod stream;

@@ -43,6 +43,7 @@ pub use trace::metric;
 
 use crate::call::{Event, Limits, Plan, Step, Target};
 use crate::catalogue::{Catalogue, Day, Model, ModelId, Provider};
+use crate::client::refs::without_root;
 use crate::client::{LlmClient, Reply};
 use crate::cost::{Billing, Expectation, expected, upper_bound};
 use crate::ledger::LedgerError;
@@ -173,8 +174,10 @@ impl Router {
         let refused = |error: SelectError| RunError::new(Kind::NoModel, Vec::new()).with_source(error);
         let decision = select(&inner.catalogue, &*inner.policy, &task, &situation).map_err(refused)?;
         let schema = match &request.format {
-            // Both are put before the model.
-            crate::client::Format::JsonSchema(schema) => Some(format!("{}\n{}", schema.name(), schema.schema())),
+            // Both are put before the model, the schema in the longest form in which a client writes it.
+            crate::client::Format::JsonSchema(schema) => {
+                Some(format!("{}\n{}", schema.name(), without_root(schema.schema())))
+            }
             _ => None,
         };
         let mut counted = Counted::new(&*inner.counter, &request.messages, schema.as_deref());

@@ -62,7 +62,10 @@ impl Inner {
             Begun::Over(tried) => return tried,
         };
         let (attempt, tried) = match how {
-            How::Whole => live.whole(job, &*client, &call).await,
+            How::Whole => {
+                let answer = live.reply(job, &*client, &call).await;
+                live.end(answer).await
+            }
             How::Streamed => match live.streamed(job, &*client, &call).await {
                 Ok(opened) => return Tried::Opened(opened),
                 Err(ended) => ended,
@@ -171,11 +174,14 @@ impl Inner {
 }
 
 impl Live {
-    /// Waits for the whole reply and settles the call.
-    pub(super) async fn whole(self, job: &Job<'_>, client: &dyn LlmClient, call: &Call) -> (CallAttempt, Tried) {
-        let span = self.told.span.clone();
-        let answer = job.race(self.until, client.complete(call)).instrument(span).await;
-        self.end(answer).await
+    /// Waits for the whole reply.
+    pub(super) fn reply<'a>(
+        &self,
+        job: &'a Job<'a>,
+        client: &'a dyn LlmClient,
+        call: &'a Call,
+    ) -> impl Future<Output = Answer<Reply>> + Send + use<'a> {
+        job.race(self.until, client.complete(call)).instrument(self.told.span.clone())
     }
 
     /// Waits for the first piece, or settles the call.

@@ -7,7 +7,6 @@
 
 mod anthropic;
 mod openai;
-mod refs;
 mod responses;
 mod sse;
 mod stream;

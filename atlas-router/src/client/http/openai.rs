@@ -1,10 +1,11 @@
 //! Chat Completions, as `OpenAI` and many others speak it.
 
+use super::responses;
 use super::stream::{Draft, Reader, Said};
 use super::transport::{Answered, Coming, HttpOptions, HttpSetupError, Transport, named, request_id, secret};
-use super::{refs, responses};
 use crate::call::Fault;
 use crate::catalogue::Effort;
+use crate::client::refs;
 use crate::client::{Call, ClientError, Finish, Format, LlmClient, Piece, Pieces, Reply};
 use crate::cost::{CacheTime, ServiceTier, TokenUsage};
 use async_trait::async_trait;

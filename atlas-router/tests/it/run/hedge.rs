@@ -1,5 +1,6 @@
 //! A second call beside a slow one: who is taken, and what both cost.
 
+use super::ledgers::{Fate, Fated, Op};
 use super::*;
 use crate::with;
 use atlas_router::call::{Fault, Hedge, Limits};
@@ -121,4 +122,46 @@ async fn cancelled_and_late_pairs_stay_counted_at_both_bounds() {
     assert!(tokio::time::timeout(3 * SECOND, rig.run()).await.is_err());
     settle_down().await;
     assert_eq!(rig.money().await, (both, Usd::ZERO), "dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_answered_is_not_hedged_for_a_slow_ledger() {
+    let slow = Fated::new([(Op::Settle, Fate::Slow(5 * SECOND))]);
+    let limits = with(Limits::default(), |limits| limits.hedge = ON);
+    let turns = [ok().after(Duration::from_millis(900)), ok()];
+    let rig = Rig::with(Arc::new(slow), turns, [], |builder| builder.with_limits(limits));
+    let outcome = rig.run().await.unwrap();
+    assert_eq!((outcome.model.as_str(), outcome.attempts.len(), rig.called().len()), ("a1", 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_slower_one_is_cancelled_by_the_reply_and_not_once_that_is_settled() {
+    let slow = Fated::new([(Op::Settle, Fate::Slow(5 * SECOND))]);
+    let limits = with(Limits::default(), |limits| limits.hedge = ON);
+    let turns = [ok().after(4 * SECOND), ok().after(SECOND)];
+    let rig = Rig::with(Arc::new(slow), turns, [], |builder| builder.with_limits(limits));
+    let outcome = rig.run().await.unwrap();
+    let both = [("a1", &End::Cancelled, Charge::Open(BOUND)), ("a2", &End::Answered, Charge::Settled(cost()))];
+    assert_eq!(told(&outcome.attempts), both);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_no_model_takes_ends_whoever_says_so() {
+    let refuses = || Turn::status(400).after(2 * SECOND);
+    let one = rig([refuses(), Turn::hang()], ON, |_| {});
+    let error = one.run().await.unwrap_err();
+    assert_eq!((error.attempts().len(), one.called()), (2, vec!["a1".into(), "a2".into()]));
+    assert_eq!(error.attempts()[0].end, End::Cancelled);
+    let two = rig([Turn::status(503).after(5 * SECOND), Turn::status(400)], ON, |_| {});
+    let error = two.run().await.unwrap_err();
+    assert_eq!((error.attempts().len(), two.called()), (2, vec!["a1".into(), "a2".into()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_was_never_sent_costs_the_first_model_no_try() {
+    let rig = rig([Turn::status(503).after(3 * SECOND), ok()], ON, |_| {});
+    let most = BOUND.saturating_add(BOUND).checked_sub(Usd::from_nanos(1));
+    rig.ledger.limit(vec![(tenant(), most)]).await.unwrap();
+    assert_eq!(rig.run().await.unwrap().model.as_str(), "a1");
+    assert_eq!(rig.called(), ["a1".into(), "a1".into()]);
 }

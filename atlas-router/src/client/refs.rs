@@ -9,7 +9,7 @@ const DATA: [&str; 4] = ["const", "default", "enum", "examples"];
 const NAMED: [&str; 5] = ["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"];
 
 /// The schema with a copy of its root among its definitions, to which all references to the root lead. It means the same.
-pub(super) fn without_root(schema: &Value) -> Cow<'_, Value> {
+pub(crate) fn without_root(schema: &Value) -> Cow<'_, Value> {
     let Value::Object(root) = schema else { return Cow::Borrowed(schema) };
     if !refers(schema, false) {
         return Cow::Borrowed(schema);
@@ -21,7 +21,10 @@ pub(super) fn without_root(schema: &Value) -> Cow<'_, Value> {
     redirect(&mut rewritten, false, &format!("#/$defs/{name}"));
     let mut copy = rewritten.clone();
     if let (Some(copied), Some(root)) = (copy.as_object_mut(), rewritten.as_object_mut()) {
-        copied.remove("$defs");
+        // They would make the copy a document of its own, which has no such definitions.
+        for name in ["$defs", "$id", "$schema", "$anchor"] {
+            copied.remove(name);
+        }
         if let Value::Object(defs) = root.entry("$defs").or_insert_with(|| Value::Object(Map::new())) {
             defs.insert(name, copy);
         }
