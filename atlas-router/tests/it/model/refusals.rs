@@ -37,7 +37,7 @@ testkit::with_model_server! {
     async fn a_prompt_that_the_window_does_not_hold_is_too_long() {
         for dialect in [Dialect::Compatible, Dialect::Responses] {
             let rig = Rig::new(dialect);
-            let request = request(vec![Message::user("one two three ".repeat(4000))], 16);
+            let request = request(vec![Message::user("one two three ".repeat(800))], 16);
             refused(&rig, &request, 400, Reason::TooLong).await;
         }
     }
