@@ -51,6 +51,7 @@ pub struct Limits {
     pub deadline: Option<Duration>,
     /// When a slow call gets another beside it. Default: never.
     #[serde(default)]
+    /// Streams are not hedged.
     pub hedge: Option<Hedge>,
 }
 
