@@ -49,9 +49,8 @@ pub struct Limits {
     pub max_spend: Option<Usd>,
     /// Nothing is begun at this moment or later.
     pub deadline: Option<Duration>,
-    /// When a slow call gets another beside it. Default: never.
+    /// When a slow call gets another beside it; streams never do. Default: never.
     #[serde(default)]
-    /// Streams are not hedged.
     pub hedge: Option<Hedge>,
 }
 
