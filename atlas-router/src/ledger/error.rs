@@ -75,8 +75,8 @@ pub struct Exceeded {
     pub asked: Usd,
 }
 
-/// A failure of a ledger. The call had no effect, unless [`is_retryable`](Self::is_retryable): then either may hold, and
-/// repeating it is safe.
+/// A failure of a ledger. The call had no effect, unless [`is_retryable`](Self::is_retryable): then either may hold if it is not
+/// [known](Self::had_no_effect), and repeating it is safe.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation} failed in the {backend} ledger: {kind}{}", .exceeded.as_deref().map(told).unwrap_or_default())]
 pub struct LedgerError {
@@ -84,6 +84,7 @@ pub struct LedgerError {
     backend: &'static str,
     operation: &'static str,
     exceeded: Option<Box<Exceeded>>,
+    is_untouched: bool,
     #[source]
     source: Option<BoxError>,
 }
@@ -96,7 +97,7 @@ fn told(exceeded: &Exceeded) -> String {
 impl LedgerError {
     /// A failure of that kind.
     pub const fn new(kind: Kind, backend: &'static str, operation: &'static str) -> Self {
-        Self { kind, backend, operation, exceeded: None, source: None }
+        Self { kind, backend, operation, exceeded: None, is_untouched: false, source: None }
     }
 
     /// A refusal for want of room.
@@ -108,6 +109,13 @@ impl LedgerError {
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Says that the call had no effect, of a failure that is retryable all the same.
+    #[must_use]
+    pub const fn without_effect(mut self) -> Self {
+        self.is_untouched = true;
         self
     }
 
@@ -129,6 +137,11 @@ impl LedgerError {
     /// Whether the same call may succeed later.
     pub const fn is_retryable(&self) -> bool {
         matches!(self.kind, Kind::Busy | Kind::Unavailable)
+    }
+
+    /// Whether the call is known to have had no effect: then there is nothing to take back.
+    pub const fn had_no_effect(&self) -> bool {
+        self.is_untouched || !self.is_retryable()
     }
 
     /// What the failure means for whoever decides what happens next.

@@ -67,7 +67,8 @@ impl<D: Desk> Group<D> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Carries out a call, together with those of other callers. Dropping the future loses the answer only.
+    /// Carries out a call, together with those of other callers. Dropping the future loses the answer only; a reservation that nobody
+    /// waits for before it was begun is not carried out.
     async fn call(self: &Arc<Self>, call: Call) -> Outcome {
         let operation = call.operation();
         let runtime = Handle::try_current().map_err(|_| {
@@ -248,6 +249,8 @@ impl<D: Desk> Work<D> {
     /// The next group; none, and the work is over.
     fn next(&mut self) -> Option<Vec<Waiting>> {
         let mut queue = self.group.queue();
+        // Whoever would have sent something has gone.
+        queue.waiting.retain(|one| !(matches!(one.call, Call::Reserve(..)) && one.reply.is_closed()));
         let most = queue.waiting.len().min(D::GROUP);
         let group: Vec<Waiting> = queue.waiting.drain(..most).collect();
         self.over = group.is_empty();

@@ -120,14 +120,16 @@ pub trait BudgetLedger: fmt::Debug + Send + Sync + 'static {
     /// What a scope has used in a month.
     async fn balance(&self, scope: &Scope, month: Month) -> Result<Balance, LedgerError>;
 
-    /// What calls of a month cost, added up by what `by` names, by name.
+    /// What calls of a month cost, added up by what `by` names, by name, as far as their holds are still there.
+    ///
+    /// **After a [`purge`](Self::purge) of that month it is short, and does not say so.** A [`balance`](Self::balance) stays whole.
     async fn report(&self, month: Month, by: GroupBy) -> Result<Vec<Line>, LedgerError>;
 
     /// Forgets at most `limit` holds of a month that is over, of those that were settled or given back, and tells how many: nobody else
     /// deletes them, so call it for each month that is old enough, again and again until it forgets none.
     ///
-    /// Limits and balances stay, to the nano-dollar. A [`report`](Self::report) of that month tells only of what is left, so take it
-    /// before; and a hold that was forgotten is one that never was, for whoever asks, settles or reserves again. Open holds stay for
+    /// Limits and balances stay, to the nano-dollar. A [`report`](Self::report) of that month tells only of what is left from then on,
+    /// without a word of the rest: **take it, and keep it, before the first purge of its month**. And a hold that was forgotten is one that never was, for whoever asks, settles or reserves again. Open holds stay for
     /// as long as they are open.
     ///
     /// # Errors

@@ -247,6 +247,7 @@ pub(super) fn pass_over(backend: &'static str, id: &dyn std::fmt::Display) {
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "dynamodb"))]
 pub(super) fn crowded(backend: &'static str, operation: &'static str) -> LedgerError {
     LedgerError::new(Kind::Unavailable, backend, operation)
+        .without_effect()
         .with_source("too many calls wait for the ledger already: begin fewer at once, or see why it is slow")
 }
 

@@ -17,6 +17,7 @@ mod health;
 mod hedged;
 mod money;
 mod one;
+mod reading;
 mod request;
 #[cfg(feature = "settings")]
 mod settings;

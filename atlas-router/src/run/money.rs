@@ -107,7 +107,7 @@ impl Money {
                 Ok(money)
             }
             Err(error) => {
-                if !error.is_retryable() {
+                if error.had_no_effect() {
                     money.state = State::Closed;
                 }
                 Err(error)

@@ -4,6 +4,7 @@ use super::attempt::{CallAttempt, Charge, End, PassedOver};
 use super::error::Kind;
 use super::health::{LONG, Passing};
 use super::money::Money;
+use super::reading::Passed;
 use super::settling::{charge, failed, price, reserve};
 use super::stream::Opened;
 use super::time::{Early, Job, after};
@@ -19,6 +20,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+/// What came while nobody asked is read without waits that add up to so much, wherever it was kept.
+const CAUGHT_UP: Duration = Duration::from_secs(1);
+
 /// A call whose hold is taken and marked as sent, with all that its end needs.
 pub(super) struct Live {
     pub(super) told: Told,
@@ -28,10 +32,12 @@ pub(super) struct Live {
     _permit: Option<OwnedSemaphorePermit>,
     model: Model,
     detail: Detail,
-    /// Since when it has been waited for: since it was sent, or since more of its reply was asked for.
-    asked: Instant,
-    /// For long before that nobody asked.
+    /// How long it has been waited for since it last said something, if it has.
+    waited: Option<Duration>,
+    /// For long nobody asked for more, and it has not been waited for so long since then that all of before must have been read.
     was_left: bool,
+    /// How long it has been waited for since then.
+    caught_up: Duration,
     /// When the call, or the whole request, is over.
     pub(super) until: Instant,
     deadline: Instant,
@@ -164,8 +170,9 @@ impl Inner {
             _permit: permit,
             model: model.clone(),
             detail: detail.clone(),
-            asked: Instant::now(),
+            waited: None,
             was_left: false,
+            caught_up: Duration::ZERO,
             until,
             deadline: job.deadline,
         };
@@ -186,7 +193,7 @@ impl Live {
 
     /// Waits for the first piece, or settles the call.
     async fn streamed(
-        self,
+        mut self: Box<Self>,
         job: &Job<'_>,
         client: &dyn LlmClient,
         call: &Call,
@@ -197,25 +204,38 @@ impl Live {
             let first = pieces.next().await.unwrap_or_else(|| Err(ClientError::new(Fault::Broken)))?;
             Ok((first, pieces))
         };
-        match job.race(self.until, opening).instrument(span).await {
-            Ok(Ok((first, pieces))) => Ok(Box::new(Opened { live: self, first, pieces })),
-            Ok(Err(error)) => Err(self.end(Ok(Err(error))).await),
-            Err(early) => Err(self.end(Err(early)).await),
+        let answer = match job.race(self.until, opening).instrument(span).await {
+            Ok(Ok((first, pieces))) => {
+                self.says();
+                return Ok(Box::new(Opened { live: *self, first, pieces }));
+            }
+            Ok(Err(error)) => Ok(Err(error)),
+            Err(early) => Err(early),
+        };
+        Err(self.end(answer).await)
+    }
+
+    /// More of the reply is asked for now. The time for which it was not is the reader's, neither the model's nor the call's; the time of
+    /// the whole request goes on.
+    pub(super) fn ask_again(&mut self, Passed { away, waited }: Passed) {
+        self.told.kept_waiting(away);
+        self.until = self.until.checked_add(away).map_or(self.deadline, |until| until.min(self.deadline));
+        self.waited = self.waited.map(|before| before.saturating_add(waited));
+        self.caught_up = self.caught_up.saturating_add(waited);
+        if away >= LONG {
+            (self.was_left, self.caught_up) = (true, Duration::ZERO);
         }
     }
 
-    /// More of the reply is asked for now, and for so long it was not: that time is the reader's, neither the model's nor the call's. The
-    /// time of the whole request goes on.
-    pub(super) fn ask_again(&mut self, away: Duration) {
-        self.told.kept_waiting(away);
-        self.asked = Instant::now();
-        self.was_left = away >= LONG;
-        self.until = self.until.checked_add(away).map_or(self.deadline, |until| until.min(self.deadline));
+    /// It said something.
+    pub(super) fn says(&mut self) {
+        self.waited = Some(Duration::ZERO);
+        self.was_left &= self.caught_up < CAUGHT_UP;
     }
 
     /// Settles the call and says what is next.
     pub(super) async fn end(self, answer: Answer<Reply>) -> (CallAttempt, Tried) {
-        let Self { mut told, passing, money, model, detail, asked, was_left, until, deadline, _permit } = self;
+        let Self { mut told, passing, money, model, detail, waited, was_left, until, deadline, .. } = self;
         told.ended();
         let attempt = &mut told.attempt;
         let bound = attempt.bound;
@@ -232,8 +252,9 @@ impl Live {
                 Tried::Answered(Box::new(reply))
             }
             Ok(Err(error)) => {
-                // Whoever is not read hangs up in the end, and is well.
-                let passing = Some(passing).filter(|_| !was_left || *error.fault() != Fault::Broken);
+                // Whoever is not read hangs up in the end, and is well; the system may call that a timeout.
+                let is_cut = matches!(error.fault(), Fault::Broken | Fault::Timeout);
+                let passing = Some(passing).filter(|_| !was_left || !is_cut);
                 failed(attempt, passing, money, &model, &detail, error).await
             }
             Err(Early::Deadline) if until < deadline => {
@@ -245,7 +266,7 @@ impl Live {
                 attempt.end = match why {
                     Early::Cancelled => End::Cancelled,
                     Early::Deadline => {
-                        passing.cut_off(asked.elapsed());
+                        passing.cut_off(waited.unwrap_or(attempt.took));
                         let fault = Fault::Timeout;
                         End::Failed { verdict: classify(&fault), fault, retry_after: None }
                     }

@@ -7,6 +7,7 @@
 use super::attempt::{CallAttempt, Outcome};
 use super::error::{Kind, RunError};
 use super::one::{Answer, Live};
+use super::reading::Reading;
 use super::request::Request;
 use super::time::{Early, Job, after};
 use super::trace::Route;
@@ -17,7 +18,9 @@ use crate::client::{ClientError, Piece, Pieces, Reply};
 use crate::select::Decision;
 use futures_util::{Stream, stream};
 use std::fmt;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -70,8 +73,7 @@ struct Open {
     first: Option<Piece>,
     pieces: Pieces,
     cancel: CancellationToken,
-    /// Since when nobody has asked for more.
-    left: Instant,
+    reading: Reading,
     request: Asked,
 }
 
@@ -121,9 +123,9 @@ impl Router {
             }
         };
         let Opened { live, first, pieces } = *opened;
-        let (cancel, left) = (cancel.clone(), Instant::now());
+        let (cancel, reading) = (cancel.clone(), Reading::new());
         let request = Asked { route, model, decision, attempts };
-        let open = Open { live, first: Some(first), pieces, cancel, left, request };
+        let open = Open { live, first: Some(first), pieces, cancel, reading, request };
         Ok(Answering { state: State::Open(Box::new(open)) })
     }
 }
@@ -162,11 +164,11 @@ impl Answering {
 }
 
 impl Open {
-    async fn piece(&mut self) -> Result<Result<Piece, ClientError>, Early> {
-        let Self { live, first, pieces, cancel, left, .. } = self;
-        live.ask_again(left.elapsed());
+    async fn piece(&mut self) -> Answer<Piece> {
+        let Self { live, first, pieces, cancel, reading, .. } = self;
+        live.ask_again(reading.passed());
         // However this ends, dropped included, it is the reader's time again.
-        let _asking = Asking(left);
+        let asking = Asking(reading);
         if cancel.is_cancelled() {
             return Err(Early::Cancelled);
         }
@@ -177,13 +179,29 @@ impl Open {
         if let Some(first) = first.take() {
             return Ok(Ok(first));
         }
+        let span = live.told.span.clone();
         let next = async { pieces.next().await.unwrap_or_else(|| Err(ClientError::new(Fault::Broken))) };
-        tokio::select! {
-            biased;
-            piece = next.instrument(live.told.span.clone()) => Ok(piece),
-            () = cancel.cancelled() => Err(Early::Cancelled),
-            () = sleep_until(live.until) => Err(Early::Deadline),
-        }
+        let (mut next, mut cancelled) = (pin!(next.instrument(span)), pin!(cancel.cancelled()));
+        let mut over = pin!(sleep_until(live.until));
+        poll_fn(|context| {
+            live.ask_again(asking.0.passed());
+            let waker = asking.0.waits(context.waker());
+            let context = &mut Context::from_waker(&waker);
+            if let Poll::Ready(piece) = next.as_mut().poll(context) {
+                if piece.is_ok() {
+                    live.says();
+                }
+                return Poll::Ready(Ok(piece));
+            }
+            if cancelled.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(Early::Cancelled));
+            }
+            if over.deadline() != live.until {
+                over.as_mut().reset(live.until);
+            }
+            over.as_mut().poll(context).map(|()| Err(Early::Deadline))
+        })
+        .await
     }
 
     fn end(self, answer: Answer<Reply>) -> Ending {
@@ -196,11 +214,11 @@ impl Open {
     }
 }
 
-struct Asking<'a>(&'a mut Instant);
+struct Asking<'a>(&'a mut Reading);
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        *self.0 = Instant::now();
+        self.0.stops();
     }
 }
 
@@ -232,8 +250,8 @@ impl Drop for Answering {
     fn drop(&mut self) {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Open(open) => {
-                let Open { mut live, left, mut request, .. } = *open;
-                live.ask_again(left.elapsed());
+                let Open { mut live, mut reading, mut request, .. } = *open;
+                live.ask_again(reading.passed());
                 // What it will cost is not known, so that its hold stays as it is.
                 request.attempts.push(live.told.tell());
                 request.dropped();

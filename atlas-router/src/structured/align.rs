@@ -13,12 +13,14 @@ const MOST_HOPS: usize = 32;
 /// So many steps for each document and then it is left as it is: choices within choices must not multiply.
 const MOST_STEPS: usize = 20_000_000;
 
-/// Aligns a value with a schema; at the schema's places in `nullable` null means that the property is absent.
-pub(super) fn align(document: &mut Document, schema: &Value, nullable: &[String]) {
+/// Aligns a value with a schema; at the schema's places in `nullable` null means that the property is absent. False if all of it is a text
+/// that had only begun, and that says nothing then.
+pub(super) fn align(document: &mut Document, schema: &Value, nullable: &[String]) -> bool {
     let Document { value, repairs, half, .. } = document;
     let nullable = nullable.iter().filter_map(|place| schema.pointer(place)).map(std::ptr::from_ref).collect();
-    Aligning { root: schema, nullable, path: Vec::new(), half: half.as_deref(), repairs, steps: 0 }
-        .node(value, schema, 0);
+    let mut aligning = Aligning { root: schema, nullable, path: Vec::new(), half: half.as_deref(), repairs, steps: 0 };
+    aligning.node(value, schema, 0);
+    !aligning.is_half(value) || aligning.is_free(schema, 0)
 }
 
 struct Aligning<'a> {
@@ -114,14 +116,22 @@ impl<'a> Aligning<'a> {
             }
             self.path.pop();
         }
-        let Some(schema @ Value::Object(_)) = map.get("additionalProperties") else { return };
+        let others = map.get("additionalProperties").filter(|schema| schema.is_object());
+        let by_pattern = map.get("patternProperties").and_then(Value::as_object);
+        if others.is_none() && by_pattern.is_none() {
+            return;
+        }
         members.retain(|name, member| {
             if properties.is_some_and(|known| known.contains_key(name)) {
                 return true;
             }
             self.path.push(Step::Key(name.clone()));
-            let is_kept = !self.is_half(member) || self.is_free(schema, 0);
-            self.node(member, schema, 0);
+            // Any of the patterns may be the one that its name is of.
+            let mut wanted = others.into_iter().chain(by_pattern.into_iter().flat_map(Map::values));
+            let is_kept = !self.is_half(member) || wanted.all(|schema| self.is_free(schema, 0));
+            if let Some(schema) = others {
+                self.node(member, schema, 0);
+            }
             self.path.pop();
             is_kept
         });

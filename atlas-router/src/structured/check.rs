@@ -209,8 +209,9 @@ impl Shape {
     pub fn read(&self, text: &str) -> Result<Structured, Rejected> {
         let mut found = scan::documents(text, &self.bounds.held())
             .map_err(|error| Rejected { is_truncated: error.is_truncated(), why: Why::Unread(error) })?;
-        for one in &mut found {
-            align::align(one, self.schema.schema(), self.schema.nullable());
+        found.retain_mut(|one| align::align(one, self.schema.schema(), self.schema.nullable()));
+        if found.is_empty() {
+            return Err(Rejected { why: Why::Unread(ReadError::Cut), is_truncated: true });
         }
         let count = found.len();
         let is_truncated = found.iter().any(|one| one.repairs.is_truncated);

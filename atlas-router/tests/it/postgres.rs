@@ -115,6 +115,8 @@ testkit::with_postgres! {
         let id = HoldId::from_bytes([1; 16]);
         let past = atlas_router::ledger::Month::from_number(month().as_number() - 3);
         for call in 0..7 {
+            // Connecting takes time, which a paused clock does not give.
+            drop(pool.get().await.unwrap());
             tokio::time::pause();
             let gives_up = async {
                 match call {
@@ -157,6 +159,7 @@ testkit::with_postgres! {
             panic!("it was taken on");
         };
         assert_eq!((refused.kind(), refused.is_retryable()), (Kind::Unavailable, true));
+        assert!(refused.had_no_effect());
         ledger.release(request(usize::MAX).id, now()).await.unwrap();
         for call in waiting {
             call.await.unwrap();
@@ -178,8 +181,12 @@ testkit::with_postgres! {
     async fn a_caller_that_gives_up_loses_the_answer_and_nothing_else() {
         let ledger = open(&unused_schema(), 2).await;
         let request = Reserve::new(HoldId::from_bytes([1; 16]), scopes(), PRICE, ModelId::new("m"));
-        let given_up = ledger.reserve(request.clone(), now());
-        assert!(tokio::time::timeout(std::time::Duration::ZERO, given_up).await.is_err(), "it had no time to answer");
+        let begins = async {
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! { biased; _ = ledger.reserve(request.clone(), now()) => {}, () = begins => {} }
         let hold = loop {
             if let Some(hold) = ledger.hold(request.id).await.unwrap() {
                 break hold;
@@ -187,6 +194,48 @@ testkit::with_postgres! {
         };
         assert_eq!(ledger.reserve(request, now()).await.unwrap().hold, hold);
         assert_eq!(ledger.balance(&scopes()[0], month()).await.unwrap().held, PRICE);
+    }
+
+    #[tokio::test]
+    async fn a_reservation_that_nobody_waits_for_before_it_is_begun_is_not_made() {
+        let ledger = open(&unused_schema(), 2).await;
+        let request = |n: u8| Reserve::new(HoldId::from_bytes([n; 16]), scopes(), PRICE, ModelId::new("m"));
+        let mut given_up = ledger.reserve(request(1), now());
+        let mut waits = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(given_up.as_mut().poll(&mut waits).is_pending());
+        drop(given_up);
+        ledger.reserve(request(2), now()).await.unwrap();
+        assert!(ledger.hold(request(1).id).await.unwrap().is_none());
+        assert_eq!(ledger.balance(&scopes()[0], month()).await.unwrap().held, PRICE);
+    }
+
+    #[tokio::test]
+    async fn a_purge_deletes_no_hold_whose_state_this_release_does_not_know() {
+        let pool = pool(&testkit::postgres::shared(), &unused_schema(), 2).await;
+        let ledger = PostgresLedger::open(pool.clone(), Stage::Dev).await.unwrap();
+        let reserve = |n: u8| Reserve::new(HoldId::from_bytes([n; 16]), scopes(), PRICE, ModelId::new("m"));
+        for n in [1, 2] {
+            ledger.reserve(reserve(n), now()).await.unwrap();
+            ledger.release(reserve(n).id, now()).await.unwrap();
+        }
+        let damage = "UPDATE atlas_router_hold SET state = 9 WHERE id = $1";
+        pool.get().await.unwrap().execute(damage, &[&&[1_u8; 16][..]]).await.unwrap();
+        let later = now().saturating_add(Duration::from_hours(24 * 40));
+        assert_eq!(ledger.purge(month(), later, 10).await.unwrap(), 1);
+        assert_eq!(ledger.hold(reserve(1).id).await.unwrap_err().kind(), Kind::Corrupt, "it is still there");
+    }
+
+    #[tokio::test]
+    async fn a_database_of_the_first_version_gets_what_came_later() {
+        let pool = pool(&testkit::postgres::shared(), &unused_schema(), 2).await;
+        PostgresLedger::open(pool.clone(), Stage::Dev).await.unwrap();
+        let first = "DROP INDEX atlas_router_hold_ended; UPDATE atlas_router_meta SET value = '1' WHERE key = 'version'";
+        pool.get().await.unwrap().batch_execute(first).await.unwrap();
+        PostgresLedger::open(pool.clone(), Stage::Dev).await.unwrap();
+        let found = "SELECT value, to_regclass('atlas_router_hold_ended') IS NOT NULL FROM atlas_router_meta
+            WHERE key = 'version'";
+        let row = pool.get().await.unwrap().query_one(found, &[]).await.unwrap();
+        assert_eq!((row.get::<_, String>(0).as_str(), row.get(1)), ("2", true));
     }
 
     /// Each call names its scopes in an order of its own, and many hold the same ones.

@@ -91,6 +91,22 @@ async fn damaged_holds_keep_no_other_from_its_refund_and_damaged_sums_fail_close
 }
 
 #[tokio::test]
+async fn a_purge_deletes_no_hold_whose_state_this_release_does_not_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("l.db");
+    let ledger = SqliteLedger::open(&path, Stage::Dev).unwrap();
+    for n in 0..2 {
+        ledger.reserve(request(n, "m"), now()).await.unwrap();
+        ledger.release(request(n, "m").id, now()).await.unwrap();
+    }
+    let other = Connection::open(&path).unwrap();
+    other.execute("UPDATE atlas_router_hold SET state = 9 WHERE id = ?1", [[0_u8; 16]]).unwrap();
+    let later = now().saturating_add(Duration::from_hours(24 * 40));
+    assert_eq!(ledger.purge(month(), later, 10).await.unwrap(), 1);
+    assert_eq!(ledger.hold(request(0, "m").id).await.unwrap_err().kind(), Kind::Corrupt, "it is still there");
+}
+
+#[tokio::test]
 async fn a_refused_reservation_leaves_its_refunds() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = SqliteLedger::open(folder.path().join("l.db"), Stage::Dev).unwrap();
@@ -124,13 +140,18 @@ async fn a_file_that_others_keep_is_waited_for_by_so_many_and_what_was_begun_can
         assert!(waiting.len() < 10_000, "nobody is refused");
     };
     assert_eq!((refused.kind(), refused.is_retryable()), (Kind::Unavailable, true));
+    assert!(refused.had_no_effect());
     // The thread has taken up one group at most.
     assert!((MAX_WAITING..=MAX_WAITING + 256).contains(&waiting.len()), "{}", waiting.len());
+    // The first of them is given up before it was begun.
+    drop(waiting.remove(0));
     let mut release = ledger.release(request(1, "m").id, now());
     assert!(release.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     other.execute_batch("COMMIT").unwrap();
     release.await.unwrap();
     let taken = waiting.len();
+    let given_up = HoldId::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2]);
+    assert!(ledger.hold(given_up).await.unwrap().is_none());
     for call in waiting {
         call.await.unwrap();
     }

@@ -78,7 +78,7 @@ impl DynamoLedger {
     /// must be the ledger's own.
     ///
     /// The client brings region, credentials, timeouts and retries; standard retries are safe. It needs the rights to `GetItem`,
-    /// `BatchGetItem`, `PutItem` and `UpdateItem` on the table, to `BatchWriteItem` for [`purge`](BudgetLedger::purge), and to `Query` its
+    /// `BatchGetItem`, `PutItem` and `UpdateItem` on the table, to `DeleteItem` for [`purge`](BudgetLedger::purge), and to `Query` its
     /// indexes.
     ///
     /// # Errors

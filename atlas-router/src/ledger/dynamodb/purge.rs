@@ -1,21 +1,21 @@
 //! Forgetting holds that have ended.
 //!
-//! What the index says has ended has: no hold opens again. So it is deleted without a condition, whatever settles it late: that reads
-//! again then, and finds no hold.
+//! An index may lag, and an id that was forgotten may be reserved again: each hold is deleted on condition that it has ended in that month.
 
 use super::desk::Db;
-use super::error::{broken, failed};
-use super::item::{Item, MONTHS, PK, month_partition, number, text_of};
+use super::error::{code, failed};
+use super::item::{Item, MONTHS, PK, month_partition, number, state, text, text_of};
 use crate::ledger::error::{Kind, LedgerError};
 use crate::ledger::group::in_time;
+use crate::ledger::hold::HoldState;
 use crate::ledger::scope::Month;
-use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
-use std::collections::HashMap;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 const OPERATION: &str = "purge";
-/// The most items of one request. Amazon `DynamoDB` API Reference, `BatchWriteItem`.
-const BATCH: usize = 25;
-/// How often a request is repeated whose items the service had no time for.
+/// How many deletions are under way at once.
+const AT_ONCE: usize = 16;
+/// How often a deletion is repeated that the service had no time for.
 const MAX_TRIES: u32 = 16;
 
 impl Db {
@@ -27,10 +27,8 @@ impl Db {
                 self.ended(month_partition(month, shard), limit, &mut keys).await?;
             }
         }
-        for keys in keys.chunks(BATCH) {
-            self.delete(keys).await?;
-        }
-        Ok(keys.len())
+        let deletions = stream::iter(keys).map(|key| self.delete(key, month)).buffer_unordered(AT_ONCE);
+        deletions.try_fold(0, async |count, was_there| Ok(count + usize::from(was_there))).await
     }
 
     /// Adds the keys of holds of a partition that have ended, until there are so many.
@@ -43,10 +41,11 @@ impl Db {
                 .table_name(&self.table)
                 .index_name(MONTHS.0)
                 .key_condition_expression(format!("{} = :partition", MONTHS.1))
-                .filter_expression("#state >= :ended")
+                .filter_expression("#state IN (:settled, :released)")
                 .expression_attribute_names("#state", "state")
                 .expression_attribute_values(":partition", AttributeValue::S(partition.clone()))
-                .expression_attribute_values(":ended", number(2))
+                .expression_attribute_values(":settled", state(HoldState::Settled))
+                .expression_attribute_values(":released", state(HoldState::Released))
                 .set_exclusive_start_key(start);
             let ask = Box::pin(async { query.send().await.map_err(|error| failed(OPERATION, &error)) });
             let answer = in_time::<Self, _>(OPERATION, ask).await?;
@@ -63,21 +62,32 @@ impl Db {
         }
     }
 
-    async fn delete(&self, keys: &[String]) -> Result<(), LedgerError> {
-        let mut left = Vec::new();
-        for key in keys {
-            let delete = DeleteRequest::builder().key(PK, AttributeValue::S(key.clone()));
-            let delete = delete.build().map_err(|_| broken(OPERATION))?;
-            left.push(WriteRequest::builder().delete_request(delete).build());
-        }
+    /// Deletes a hold if it has ended in that month, and tells whether it had.
+    async fn delete(&self, key: String, month: Month) -> Result<bool, LedgerError> {
         for tries in 0..MAX_TRIES {
-            let write = self.client.batch_write_item().request_items(&self.table, left).send();
-            let write = Box::pin(async { write.await.map_err(|error| failed(OPERATION, &error)) });
-            let mut unprocessed: HashMap<_, _> =
-                in_time::<Self, _>(OPERATION, write).await?.unprocessed_items.unwrap_or_default();
-            left = unprocessed.remove(&self.table).unwrap_or_default();
-            if left.is_empty() {
-                return Ok(());
+            let delete = self
+                .client
+                .delete_item()
+                .table_name(&self.table)
+                .key(PK, text(&key))
+                .condition_expression("#month = :month AND #state IN (:settled, :released)")
+                .expression_attribute_names("#month", "month")
+                .expression_attribute_names("#state", "state")
+                .expression_attribute_values(":month", number(month.as_number()))
+                .expression_attribute_values(":settled", state(HoldState::Settled))
+                .expression_attribute_values(":released", state(HoldState::Released));
+            let ask = Box::pin(async {
+                match delete.send().await {
+                    Ok(_) => Ok(Some(true)),
+                    Err(error) if code(&error) == Some("ConditionalCheckFailedException") => Ok(Some(false)),
+                    Err(error) => match failed(OPERATION, &error) {
+                        busy if busy.kind() == Kind::Busy => Ok(None),
+                        other => Err(other),
+                    },
+                }
+            });
+            if let Some(was_there) = in_time::<Self, _>(OPERATION, ask).await? {
+                return Ok(was_there);
             }
             self.stand_back(tries).await;
         }

@@ -66,8 +66,12 @@ async fn within(
     let fail = |error: tokio_postgres::Error| failed(operation, &error);
     let statement = client.prepare_cached(sql).await.map_err(fail)?;
     // All are under way at once, and the server takes them in this order.
-    let (begun, rows, ended) =
-        tokio::join!(client.batch_execute(begin), client.query(&statement, params), client.batch_execute("COMMIT"));
+    let (begun, rows, ended) = tokio::join!(
+        biased;
+        client.batch_execute(begin),
+        client.query(&statement, params),
+        client.batch_execute("COMMIT")
+    );
     begun.map_err(fail)?;
     let rows = rows.map_err(fail)?;
     ended.map_err(fail)?;

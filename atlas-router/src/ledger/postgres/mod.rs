@@ -173,11 +173,11 @@ impl BudgetLedger for PostgresLedger {
 
     async fn purge(&self, month: Month, now: Timestamp, limit: usize) -> Result<usize, LedgerError> {
         rules::check_purge(month, now, BACKEND)?;
-        // In the order in which all lock holds, and past those that someone is at work on.
-        let sql = "DELETE FROM atlas_router_hold WHERE id IN (
-                SELECT id FROM atlas_router_hold WHERE month = $1 AND state >= 2 ORDER BY id LIMIT $2
-                FOR UPDATE SKIP LOCKED
-            ) RETURNING 1";
+        // Past those that someone is at work on, in the order of the index of just these holds: a month is not sorted or walked for a
+        // part of it. They are chosen once, as an array, and then found by their keys whatever the planner thinks of their number.
+        let sql = "DELETE FROM atlas_router_hold WHERE id = ANY (ARRAY (
+                SELECT id FROM atlas_router_hold WHERE month = $1 AND state IN (2, 3) LIMIT $2 FOR UPDATE SKIP LOCKED
+            )) RETURNING 1";
         let rows = self.db().query("purge", sql, &[&month_number(month), &most(limit.min(MAX_BATCH))]).await?;
         Ok(rows.len())
     }

@@ -12,7 +12,7 @@ use std::str::FromStr;
 const OPERATION: &str = "open";
 
 /// What brings a database from version `n` to `n + 1`, from 0.
-const STEPS: [&str; 1] = [include_str!("sql/v1.sql")];
+const STEPS: [&str; 2] = [include_str!("sql/v1.sql"), include_str!("sql/v2.sql")];
 
 /// Whoever opens the ledger waits for whoever is opening it. The number is `atlasldg` in ASCII.
 const ALONE: &str = "SELECT pg_advisory_xact_lock(7022356884781556839)";

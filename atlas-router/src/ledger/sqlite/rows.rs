@@ -42,7 +42,7 @@ impl SqliteRows<'_> {
     /// Forgets holds of a month that are no longer open.
     pub(super) fn purge(&self, month: Month, limit: usize) -> Result<usize, LedgerError> {
         let sql = "DELETE FROM atlas_router_hold WHERE id IN
-            (SELECT id FROM atlas_router_hold WHERE month = ?1 AND state >= 2 LIMIT ?2)";
+            (SELECT id FROM atlas_router_hold WHERE month = ?1 AND state IN (2, 3) LIMIT ?2)";
         let mut statement = self.connection.prepare_cached(sql).map_err(self.fail())?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         statement.execute(params![month.as_number(), limit]).map_err(self.fail())

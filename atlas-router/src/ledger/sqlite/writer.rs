@@ -19,6 +19,9 @@ use tokio::sync::oneshot;
 /// The most calls of one commit: it bounds how long the first of them waits for the last.
 const GROUP: usize = 256;
 
+/// The operation that takes money, and has a smaller share of those that wait.
+const RESERVE: &str = "reserve";
+
 /// Runs a call; gives whether its writes stand, and what to do after the commit.
 type Call = Box<dyn FnOnce(Result<&Connection, LedgerError>) -> (bool, After) + Send>;
 /// Called after the commit, with the failure if there was one.
@@ -53,6 +56,10 @@ impl Writer {
     ) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
         let call: Call = Box::new(move |connection| {
+            // Whoever would have sent something has gone, before it was begun.
+            if operation == RESERVE && reply.is_closed() {
+                return (false, Box::new(|_| {}));
+            }
             let run = |connection: &Connection| {
                 let mut rows = SqliteRows { connection, operation };
                 // A fault in one call must not end the thread that serves all.
@@ -70,7 +77,7 @@ impl Writer {
         });
         let gone = || LedgerError::new(Kind::Internal, BACKEND, operation).with_source("the ledger's thread has ended");
         // What was begun can still be ended when nothing more can be begun.
-        let most = if operation == "reserve" { MAX_WAITING } else { 2 * MAX_WAITING };
+        let most = if operation == RESERVE { MAX_WAITING } else { 2 * MAX_WAITING };
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= most {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(crowded(BACKEND, operation));

@@ -275,4 +275,49 @@ testkit::with_dynamodb! {
             assert_eq!(ledger.balance(&scope(n), month()).await.unwrap().limit, Some(budget(n)));
         }
     }
+
+    /// Between the index and the deletion someone forgets the hold and takes its id again.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_purge_forgets_no_hold_that_was_opened_again_under_the_same_id() {
+        let table = unused_table();
+        let ledger = open(&table).await;
+        ledger.reserve(request(1), now()).await.unwrap();
+        ledger.release(request(1).id, now()).await.unwrap();
+        let (asks, asked) = std::sync::mpsc::channel();
+        let (goes, go) = std::sync::mpsc::channel();
+        let go = Mutex::new(go);
+        let slow = open_over(&table, move |operation| {
+            if matches!(operation, "DeleteItem" | "BatchWriteItem") {
+                asks.send(()).unwrap();
+                tokio::task::block_in_place(|| go.lock().unwrap().recv().unwrap());
+            }
+            Fault::None
+        }).await;
+        let later = now().saturating_add(std::time::Duration::from_hours(24 * 40));
+        let purge = tokio::spawn(async move { slow.purge(month(), later, 10).await });
+        tokio::task::block_in_place(|| asked.recv().unwrap());
+        assert_eq!(ledger.purge(month(), later, 10).await.unwrap(), 1);
+        ledger.reserve(request(1), now()).await.unwrap();
+        goes.send(()).unwrap();
+        assert_eq!(purge.await.unwrap().unwrap(), 0);
+        assert_eq!(ledger.hold(request(1).id).await.unwrap().unwrap().state, HoldState::Held);
+    }
+
+    #[tokio::test]
+    async fn a_purge_deletes_no_hold_whose_state_this_release_does_not_know() {
+        use aws_sdk_dynamodb::types::AttributeValue;
+        let table = unused_table();
+        let ledger = open(&table).await;
+        for n in [1, 2] {
+            ledger.reserve(request(n), now()).await.unwrap();
+            ledger.release(request(n).id, now()).await.unwrap();
+        }
+        let damage = client().update_item().table_name(&table).update_expression("SET #state = :state");
+        let damage = damage.key("pk", AttributeValue::S(format!("H#{}", request(1).id)));
+        let damage = damage.expression_attribute_names("#state", "state");
+        damage.expression_attribute_values(":state", AttributeValue::N("9".into())).send().await.unwrap();
+        let later = now().saturating_add(std::time::Duration::from_hours(24 * 40));
+        assert_eq!(ledger.purge(month(), later, 10).await.unwrap(), 1);
+        assert_eq!(ledger.hold(request(1).id).await.unwrap_err().kind(), Kind::Corrupt, "it is still there");
+    }
 }

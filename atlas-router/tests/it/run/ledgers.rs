@@ -7,6 +7,7 @@ use atlas_router::ledger::{
 };
 use atlas_schema::{Alert, Stage, Timestamp, Usd};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub(super) enum Fate {
     Done,
     /// It fails and is not done.
     Lost,
+    /// It fails, can be repeated, and is known to be not done.
+    Refused,
     /// It is done and its answer is lost.
     Late,
     /// It is done after that time.
@@ -39,13 +42,15 @@ pub(super) struct Fated {
     pub(super) inner: MemoryLedger,
     fates: Arc<Mutex<VecDeque<(Op, Fate)>>>,
     pub(super) settlements: Arc<Mutex<Vec<(HoldId, Usd)>>>,
+    /// How often something was given back, or was to be.
+    pub(super) releases: Arc<AtomicU32>,
 }
 
 impl Fated {
     /// For each kind of call its fates in turn; then all are done.
     pub(super) fn new(fates: impl IntoIterator<Item = (Op, Fate)>) -> Self {
         let fates = Arc::new(Mutex::new(fates.into_iter().collect()));
-        Self { inner: MemoryLedger::new(Stage::Dev), fates, settlements: Arc::default() }
+        Self { inner: MemoryLedger::new(Stage::Dev), fates, settlements: Arc::default(), releases: Arc::default() }
     }
 
     async fn meet<T: Send>(
@@ -62,6 +67,7 @@ impl Fated {
         match fate {
             Fate::Done => done.await,
             Fate::Lost => Err(lost()),
+            Fate::Refused => Err(lost().without_effect()),
             Fate::Late => {
                 done.await?;
                 Err(lost())
@@ -102,6 +108,7 @@ impl BudgetLedger for Fated {
     }
 
     async fn release(&self, hold: HoldId, now: Timestamp) -> Result<(), LedgerError> {
+        self.releases.fetch_add(1, Ordering::Relaxed);
         self.meet(Op::Release, self.inner.release(hold, now)).await
     }
 

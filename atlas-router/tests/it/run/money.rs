@@ -9,6 +9,7 @@ use atlas_router::ledger::{HoldId, HoldState, LedgerError, Reserve};
 use atlas_router::run::{Charge, End, Kind, PassedOver, Rates};
 use atlas_schema::ErrorCategory;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -150,6 +151,18 @@ async fn nothing_leaves_without_the_ledger() {
         assert_eq!(rig.called().len(), retried);
         settle_down().await;
         assert_eq!(rig.money().await, (Usd::ZERO, Usd::ZERO), "{fate:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_ledger_did_not_even_take_on_is_not_given_back() {
+    for (fate, released) in [(Fate::Lost, true), (Fate::Refused, false)] {
+        let ledger = Arc::new(Fated::new([(Op::Reserve, fate)]));
+        let rig = Rig::with(ledger.clone(), [ok()], [], |builder| builder);
+        let error = rig.run().await.unwrap_err();
+        assert!(error.kind() == Kind::Ledger && error.is_retryable(), "{fate:?}");
+        settle_down().await;
+        assert_eq!(ledger.releases.load(Ordering::Relaxed) > 0, released, "{fate:?}");
     }
 }
 

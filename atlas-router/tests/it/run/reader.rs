@@ -6,6 +6,7 @@ use crate::with;
 use atlas_router::call::{BreakerRules, Fault};
 use atlas_router::client::{Call, ClientError, Piece, Pieces, Reply};
 use atlas_router::run::{Kind, Part};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -62,6 +63,90 @@ async fn a_model_that_breaks_off_or_hangs_is_unwell_unless_it_was_kept_waiting()
     }
     let (_, rests) = five(|| said(Turn::hang()), &patient(), Duration::from_mins(5)).await;
     assert!(rests, "it had all the time of its call");
+}
+
+/// Streams of five pieces that break off, whose reader is away once before the second: whether the model rests then.
+async fn left_once(fault: Fault, ahead: Duration) -> bool {
+    let rules = with(BreakerRules::default(), |rules| rules.window = Duration::from_hours(24));
+    let ledger = Arc::new(MemoryLedger::new(Stage::Dev));
+    let client = Arc::new(Buffered(fault, ahead));
+    let router = builder(ledger).with_client("a", client).with_breakers(rules).build().unwrap();
+    for _ in 0..5 {
+        let mut answering = router.stream(&patient(), &CancellationToken::new()).await.unwrap();
+        sleep(Duration::from_mins(5)).await;
+        while answering.next().await.unwrap().is_ok() {}
+    }
+    router.plan(&super::request()).unwrap().decision.situation.resting.contains(&ModelId::new("a1"))
+}
+
+/// Three pieces, each after so long, and then a fault.
+#[derive(Debug)]
+struct Buffered(Fault, Duration);
+
+#[async_trait::async_trait]
+impl LlmClient for Buffered {
+    async fn complete(&self, _: &Call) -> Result<Reply, ClientError> {
+        Err(ClientError::new(Fault::Unsupported))
+    }
+
+    async fn stream(&self, _: &Call) -> Result<Pieces, ClientError> {
+        let (fault, ahead) = (self.0.clone(), self.1);
+        Ok(Pieces::new(futures_util::stream::unfold(0, move |said| {
+            let fault = fault.clone();
+            async move {
+                if said > 0 && said < 3 {
+                    sleep(ahead).await;
+                }
+                let piece = if said < 3 { Ok(Piece::Text("a".into())) } else { Err(ClientError::new(fault)) };
+                (said < 4).then_some((piece, said + 1))
+            }
+        })))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_alone_once_may_be_cut_after_all_that_it_had_said_was_read() {
+    for fault in [Fault::Broken, Fault::Timeout] {
+        assert!(!left_once(fault.clone(), Duration::ZERO).await, "{fault:?}");
+        // Bytes on their way from the system to us.
+        assert!(!left_once(fault.clone(), Duration::from_millis(10)).await, "{fault:?}");
+        assert!(left_once(fault.clone(), Duration::from_secs(1)).await, "it had gone on since then: {fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_hangs_is_found_by_a_reader_that_never_waits_for_long() {
+    let request = with(request(), |request| request.timeout = Duration::from_mins(1));
+    let rules = with(BreakerRules::default(), |rules| rules.window = Duration::from_hours(24));
+    let ledger = Arc::new(MemoryLedger::new(Stage::Dev));
+    let turns = (0..5).map(|_| said(Turn::hang()));
+    let rig = Rig::with(ledger, turns, [], |builder| builder.with_breakers(rules));
+    for _ in 0..5 {
+        let mut answering = rig.router.stream(&request, &CancellationToken::new()).await.unwrap();
+        while !matches!(tokio::time::timeout(Duration::from_secs(1), answering.next()).await, Ok(Some(Err(_)))) {}
+    }
+    assert!(rig.router.plan(&super::request()).unwrap().decision.situation.resting.contains(&ModelId::new("a1")));
+}
+
+/// Each future of a part is polled once, and then when the reader has time.
+#[tokio::test(start_paused = true)]
+async fn a_future_of_a_part_that_is_held_and_not_polled_is_the_readers_time() {
+    let ledger = Arc::new(MemoryLedger::new(Stage::Dev));
+    let router = builder(ledger).with_client("a", Arc::new(Talker)).build().unwrap();
+    let mut answering = router.stream(&patient(), &CancellationToken::new()).await.unwrap();
+    answering.next().await.unwrap().unwrap();
+    for _ in 0..10 {
+        let mut next = Box::pin(answering.next());
+        assert!(std::future::poll_fn(|context| Poll::Ready(next.as_mut().poll(context).is_pending())).await);
+        sleep(Duration::from_mins(5)).await;
+        next.await.unwrap().unwrap();
+    }
+    let error = loop {
+        if let Err(error) = answering.next().await.unwrap() {
+            break error;
+        }
+    };
+    assert_eq!((error.kind(), error.attempts()[0].took), (Kind::BrokenOff, Duration::from_mins(2)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -234,6 +234,13 @@ fn a_text_that_was_cut_off_becomes_no_number_and_no_word_of_a_list() {
             assert_eq!((read.value, read.repairs.is_truncated), (value, true), "{property}: {text}");
         }
     }
+    // By whatever keyword, and if there is nothing else.
+    let word = json!({"type": "string", "enum": ["12", "123"]});
+    let error = loose(word.clone()).read("\"12").unwrap_err();
+    assert!(error.is_truncated, "{error}");
+    assert_eq!(loose(word.clone()).read("\"12\"").unwrap().value, json!("12"));
+    let by_pattern = loose(json!({"type": "object", "patternProperties": {"^p": word}}));
+    assert_eq!(by_pattern.read("{\"p1\": \"12\", \"p2\": \"12").unwrap().value, json!({"p1": "12"}));
     let free = of(&json!({"anyOf": [{"type": "string"}, {"type": "null"}]}));
     assert_eq!(free.read("{\"a\": \"wor").unwrap().value, json!({"a": "wor"}));
 }
