@@ -45,6 +45,8 @@ pub fn upper_bound(model: &Model, billing: &Billing) -> Result<Usd, CostError> {
 pub struct Expectation {
     /// Tokens of the prompt that will be read from the provider's cache.
     pub cached_tokens: u64,
+    /// Tokens of the prompt, beside those, that the provider will write to its cache and charge as such.
+    pub written_tokens: u64,
     /// Tokens of all replies together, reasoning included.
     pub output_tokens: u64,
 }
@@ -58,9 +60,16 @@ pub fn expected(model: &Model, billing: &Billing, prompt_tokens: u64, likely: Ex
     fits(model, billing)?;
     let cached = likely.cached_tokens.min(prompt_tokens);
     let most = billing.output_cap.saturating_mul(u64::from(billing.replies));
+    let written = likely.written_tokens.min(prompt_tokens - cached);
+    let (cache_write, cache_write_long) = match billing.cache_time {
+        CacheTime::Short => (written, 0),
+        CacheTime::Long => (0, written),
+    };
     let usage = TokenUsage {
-        input: prompt_tokens - cached,
+        input: prompt_tokens - cached - written,
         cached,
+        cache_write,
+        cache_write_long,
         output: likely.output_tokens.min(most),
         ..TokenUsage::default()
     };

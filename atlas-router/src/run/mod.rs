@@ -293,7 +293,7 @@ impl Inner {
         if request.task.max_cost.is_some_and(|cap| bound > cap) {
             return Err(Skip::OverCap { bound });
         }
-        let likely = |output_tokens| Expectation { cached_tokens: 0, output_tokens };
+        let likely = |output_tokens| Expectation { output_tokens, ..Expectation::default() };
         let estimate = |output| expected(model, &billing, tokens.counted, likely(output)).ok();
         let estimated = request.expected_output.and_then(estimate);
         let tokens = tokens.counted.saturating_add(request.output_cap);
