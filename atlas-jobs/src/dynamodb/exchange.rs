@@ -4,7 +4,7 @@ use super::DynamoJobs;
 use super::change::beat_stands;
 use super::error::{BACKEND, CONFLICT, code, contended, failed, is_refused};
 use super::item::{Stored, number, text};
-use super::keys;
+use super::keys::{self, Key};
 use super::lists::{DELETE_AT, TOGETHER, Walk};
 use super::transition::{Settled, Task, Terms};
 use super::write::{MAX_TRIES, Shared};
@@ -225,12 +225,21 @@ impl DynamoJobs {
         };
         let terms = Terms { shared: self.while_beat_stands(worker, Some(beat)), yield_to_others: false };
         let partition = keys::leases(worker);
+        // A claim without an answer may have been decided before the beat was raised, and its list not show yet to what reads lists.
+        // It has landed, or will never, once a transaction can read it.
+        let unanswered = self.leases().unanswered(&partition);
+        for some in unanswered.chunks(TOGETHER) {
+            if self.read_together(some, OPERATION).await?.is_none() {
+                return Err(contended(OPERATION));
+            }
+        }
+        self.leases().answered(unanswered.iter());
         let open = self.leases().begin_read(&partition);
         let walk = Walk { worker, decide: &decide, terms, limit: usize::MAX, operation: OPERATION };
         let mut through = self.go_through(&walk).await?;
         if !through.stale && !through.unclear.is_empty() {
             // What a list says of them may be landing. It has landed, or will never, once a transaction can read them.
-            let jobs: Vec<JobId> = through.unclear.iter().copied().collect();
+            let jobs: Vec<Key> = through.unclear.iter().copied().map(keys::job).collect();
             for some in jobs.chunks(TOGETHER) {
                 if self.read_together(some, OPERATION).await?.is_none() {
                     return Err(contended(OPERATION));

@@ -7,6 +7,9 @@
 //!
 //! This process remembers the lists that it wrote or read, and what is over on them. What it does not know, since it began
 //! later or others ended the jobs, is found by reading a worker's lists: see [`super::lists`].
+//!
+//! It also remembers the lists in requests that no answer came to. Such a request may be decided and not be done on all its items,
+//! for a time that nothing bounds: a plain read would miss its list. A transaction does not. See `hand_back`.
 
 use super::item::Stored;
 use super::keys::Key;
@@ -20,6 +23,10 @@ const SLACK: usize = 64;
 const MAX_SPENT: usize = 4096;
 /// The most workers that this process remembers having read the lists of.
 const MAX_WORKERS: usize = 1024;
+
+/// The most lists of which no answer came, that this process looks for again. Only a caller that never reconciles leaves so many,
+/// or workers that end: the leases of those end by silence.
+const MAX_UNANSWERED: usize = 1024;
 
 /// The lists of a worker that were open here when its lists began to be read.
 #[derive(Debug, Default)]
@@ -70,6 +77,8 @@ struct Known {
     held: HashMap<JobId, Vec<Holding>>,
     open: HashMap<Key, usize>,
     spent: BTreeSet<Key>,
+    /// Lists in requests that were sent, and not answered so far.
+    unanswered: BTreeSet<Key>,
     workers: HashMap<String, Seen>,
 }
 
@@ -93,6 +102,35 @@ struct Seen {
 impl Leases {
     fn with<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// These lists are about to be sent.
+    pub(super) fn sending<'a>(&self, lists: impl Iterator<Item = &'a Key>) {
+        self.with(|known| {
+            for list in lists {
+                if known.unanswered.len() >= MAX_UNANSWERED {
+                    known.unanswered.pop_first();
+                }
+                known.unanswered.insert(list.clone());
+            }
+        });
+    }
+
+    /// Whether these lists were written is known: what was, shows.
+    pub(super) fn answered<'a>(&self, lists: impl Iterator<Item = &'a Key>) {
+        self.with(|known| {
+            for list in lists {
+                known.unanswered.remove(list);
+            }
+        });
+    }
+
+    /// The lists of a worker of which no answer told whether they were written.
+    pub(super) fn unanswered(&self, partition: &str) -> Vec<Key> {
+        self.with(|known| {
+            let from = (partition.to_owned(), String::new());
+            known.unanswered.range(from..).take_while(|list| list.0 == partition).cloned().collect()
+        })
     }
 
     /// A list was written. Those of a worker that this process does not serve are not its concern.
@@ -334,6 +372,18 @@ mod tests {
         // One that is opened meanwhile stays, whether it was found or not.
         read(&leases, &[2, 3], || [3, 4].into_iter().for_each(|n| leases.opened(&list(0, n), vec![lease(0, n)])));
         assert_eq!(sizes(&leases), (3, 3, 3));
+    }
+
+    #[test]
+    fn unanswered_lists_are_looked_for_by_worker_and_are_not_too_many() {
+        let leases = Leases::default();
+        let lists = [list(0, 1), list(1, 2), list(0, 3)];
+        leases.sending(lists.iter());
+        assert_eq!(leases.unanswered("W#0"), [list(0, 1), list(0, 3)]);
+        leases.answered(lists[..1].iter());
+        assert_eq!(leases.unanswered("W#0"), [list(0, 3)]);
+        leases.sending((0..MAX_UNANSWERED * 2).map(|mark| list(2, mark)).collect::<Vec<_>>().iter());
+        assert_eq!(leases.unanswered("W#2").len(), MAX_UNANSWERED);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 const PAGE: usize = 25;
 /// The most jobs that are looked at together.
 const CHUNK: usize = 100;
-/// The most jobs that are read in one transaction, whose items have 4 MB at most. Amazon DynamoDB Developer Guide, "Amazon
+/// The most items that are read in one transaction, whose items have 4 MB at most. Amazon DynamoDB Developer Guide, "Amazon
 /// DynamoDB Transactions: How it works".
 pub(super) const TOGETHER: usize = 10;
 /// So many lists are worth a request that deletes them.
@@ -174,7 +174,8 @@ impl DynamoJobs {
         let mut gone = Vec::new();
         for some in jobs.chunks(TOGETHER) {
             // Where one of them is being written, all stay for the next time.
-            if let Some(items) = self.read_together(some, operation).await? {
+            let keys: Vec<Key> = some.iter().copied().map(keys::job).collect();
+            if let Some(items) = self.read_together(&keys, operation).await? {
                 let absent = some.iter().zip(items).filter(|(_, item)| item.is_none());
                 gone.extend(absent.map(|(job, _)| *job));
             }

@@ -108,16 +108,16 @@ impl DynamoJobs {
         Ok(get.send().await.map_err(|error| failed(operation, &error))?.item)
     }
 
-    /// The items of some jobs, a few, as they stand at one moment, in order; nothing if one of them is being written.
+    /// The items of some keys, a few, as they stand at one moment, in order; nothing if one of them is being written.
     pub(super) async fn read_together(
         &self,
-        jobs: &[JobId],
+        keys: &[Key],
         operation: &'static str,
     ) -> Result<Option<Vec<Option<Item>>>, StoreError> {
         let broken = |_| corrupt(operation, "a request could not be built");
         let mut read = self.client().transact_get_items();
-        for job in jobs {
-            let key = super::item::keyed(keys::job(*job));
+        for key in keys {
+            let key = super::item::keyed(key.clone());
             let get = Get::builder().table_name(self.table()).set_key(Some(key)).build();
             read = read.transact_items(TransactGetItem::builder().get(get.map_err(broken)?).build());
         }

@@ -94,8 +94,10 @@ impl DynamoJobs {
         let mut lane = self.lanes().take();
         while !left.is_empty() {
             let Request { items, owners, lists } = self.request(&left, shared, lane.number(), operation)?;
+            self.leases().sending(lists.iter().map(|(list, _)| list));
             let sent = self.client().transact_write_items().set_transact_items(Some(items)).send().await;
             let Err(error) = sent else {
+                self.leases().answered(lists.iter().map(|(list, _)| list));
                 for (list, leases) in lists {
                     self.leases().opened(&list, leases);
                 }
@@ -108,6 +110,7 @@ impl DynamoJobs {
             let Some(TransactWriteItemsError::TransactionCanceledException(reasons)) = error.as_service_error() else {
                 return Err(failed(operation, &error));
             };
+            self.leases().answered(lists.iter().map(|(list, _)| list));
             let faults = faults(reasons.cancellation_reasons(), &owners, operation)?;
             if faults.stale {
                 written.extend(left.into_iter().map(|(at, _)| (at, Written::Stale)));

@@ -38,6 +38,10 @@ pub(crate) enum Fault {
     Held,
     /// A read of one item does not see it yet.
     Unseen,
+    /// A query of what a worker holds sees nothing yet.
+    Unlisted,
+    /// A read of one item sees what stood there the last time it was read.
+    Old,
     /// A query of an index sees what stood there the last time it was asked.
     Stale,
 }
@@ -155,24 +159,28 @@ impl HttpConnector for Connector {
                     return inner.call(again).await;
                 }
                 Fault::Unseen => return Ok(answer(200, &json!({}))),
+                Fault::Unlisted => return Ok(answer(200, &json!({ "Items": [], "Count": 0 }))),
                 Fault::Held => {
                     state.held.add_permits(1);
                     state.gone.acquire().await.expect("it is never closed").forget();
                 }
-                Fault::None | Fault::Stale => {}
+                Fault::None | Fault::Stale | Fault::Old => {}
             }
             let of_index = operation == "Query" && body.get("IndexName").is_some();
-            if !of_index {
+            if !of_index && operation != "GetItem" {
                 return inner.call(request).await;
             }
             // The same question may name another time up to which it asks: an older answer is a stale one.
             let values = &body["ExpressionAttributeValues"];
-            let question = format!("{} {} {}", values[":partition"], values[":low"], body["ExclusiveStartKey"]);
-            let fresh = whole(inner.call(request).await?).await;
+            let range = [&values[":partition"], &values[":low"], &body["ExclusiveStartKey"]];
+            let question = format!("{range:?} {}", body["Key"]);
+            let response = inner.call(request).await?;
+            let status = response.status();
+            let fresh = whole(response).await;
             let mut seen = state.seen.lock().unwrap();
             let before = seen.answers.insert(question, fresh.clone());
-            let shown = before.filter(|_| fault == Fault::Stale).unwrap_or(fresh);
-            Ok(HttpResponse::new(StatusCode::try_from(200).unwrap(), SdkBody::from(shown)))
+            let shown = before.filter(|_| matches!(fault, Fault::Stale | Fault::Old)).unwrap_or(fresh);
+            Ok(HttpResponse::new(status, SdkBody::from(shown)))
         })
     }
 }
@@ -199,11 +207,15 @@ fn written(operation: &str, body: &Value) -> usize {
 
 /// A fault that can't happen to a request does not.
 fn applicable(fault: Fault, operation: &str, body: &Value) -> Fault {
-    let writes = matches!(operation, "TransactWriteItems" | "PutItem" | "UpdateItem" | "DeleteItem");
+    let conflicts =
+        matches!(operation, "TransactWriteItems" | "TransactGetItems" | "PutItem" | "UpdateItem" | "DeleteItem");
+    let of_index = body.get("IndexName").is_some();
+    let partition = body["ExpressionAttributeValues"][":partition"]["S"].as_str().unwrap_or_default();
     match fault {
-        Fault::Conflict(_) if !writes => Fault::None,
-        Fault::Unseen if operation != "GetItem" => Fault::None,
-        Fault::Stale if operation != "Query" || body.get("IndexName").is_none() => Fault::None,
+        Fault::Conflict(_) if !conflicts => Fault::None,
+        Fault::Unseen | Fault::Old if operation != "GetItem" => Fault::None,
+        Fault::Unlisted if operation != "Query" || !partition.starts_with("W#") => Fault::None,
+        Fault::Stale if operation != "Query" || !of_index => Fault::None,
         fault => fault,
     }
 }

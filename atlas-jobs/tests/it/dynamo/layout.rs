@@ -20,20 +20,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// A table with a store over a connection that breaks as planned, and one that does not.
-struct Table {
-    client: Client,
-    name: String,
-    faulty: Faulty,
-    store: DynamoJobs,
+pub(super) struct Table {
+    pub(super) client: Client,
+    pub(super) name: String,
+    pub(super) faulty: Faulty,
+    pub(super) store: DynamoJobs,
     beat: u64,
 }
 
 impl Table {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with(|_, _| Fault::None).await
     }
 
-    async fn with(plan: impl Fn(usize, &str) -> Fault + Send + Sync + 'static) -> Self {
+    pub(super) async fn with(plan: impl Fn(usize, &str) -> Fault + Send + Sync + 'static) -> Self {
         let (url, name) = (testkit::dynamo::shared(), unused_table());
         let client = client(&url);
         create_table(&client, &name).await.unwrap();
@@ -44,11 +44,11 @@ impl Table {
     }
 
     /// Another process.
-    async fn another(&self) -> DynamoJobs {
+    pub(super) async fn another(&self) -> DynamoJobs {
         DynamoJobs::open(self.client.clone(), DynamoOptions::new(&self.name, Stage::Dev)).await.unwrap()
     }
 
-    async fn enqueue(&self, count: usize) -> Vec<JobId> {
+    pub(super) async fn enqueue(&self, count: usize) -> Vec<JobId> {
         let random = Random::seeded(1);
         let spec = || JobSpec::new(kind(), &"x").unwrap().with_max_attempts(1000);
         let job = |_| NewJob::new(spec(), Stage::Dev, random.job_id(noon().wall), random.correlation_id());
@@ -58,13 +58,13 @@ impl Table {
         ids
     }
 
-    fn exchange(&mut self, limit: usize, acks: Vec<Ack>) -> Exchange {
+    pub(super) fn exchange(&mut self, limit: usize, acks: Vec<Ack>) -> Exchange {
         self.beat += 1;
         let exchange = Exchange::new(worker(), self.beat, LEASE, noon()).with_acks(acks);
         exchange.with_claim(Claim { queues: vec![queue()], kinds: vec![kind()], limit })
     }
 
-    async fn trade(&mut self, limit: usize, acks: Vec<Ack>) -> Exchanged {
+    pub(super) async fn trade(&mut self, limit: usize, acks: Vec<Ack>) -> Exchanged {
         let exchange = self.exchange(limit, acks);
         self.store.exchange(exchange).await.unwrap()
     }
@@ -77,12 +77,12 @@ impl Table {
         query.send().await.unwrap().items.unwrap()
     }
 
-    async fn lists(&self) -> usize {
+    pub(super) async fn lists(&self) -> usize {
         self.items("W#one").await.len()
     }
 
     /// The item of a job.
-    async fn item(&self, id: JobId) -> HashMap<String, AttributeValue> {
+    pub(super) async fn item(&self, id: JobId) -> HashMap<String, AttributeValue> {
         let items = self.items(&format!("J#{id}")).await;
         items.into_iter().find(|item| item["sk"] == AttributeValue::S("M".into())).unwrap()
     }

@@ -7,6 +7,7 @@ mod audit;
 mod caller;
 mod failures;
 mod faults;
+mod landing;
 mod layout;
 mod network;
 mod pace;
