@@ -109,6 +109,14 @@ fn back(job: &JobRecord) -> Ack {
     Ack { job: job.id, epoch: job.epoch, action: AckAction::Release { delay: Duration::ZERO } }
 }
 
+/// A job from elsewhere, where the worker holds it.
+async fn arrival() -> NewJob {
+    let mut source = Table::new().await;
+    let id = source.enqueue(1).await[0];
+    source.trade(1, Vec::new()).await;
+    NewJob::migrated(source.store.get_one(id.into()).await.unwrap().unwrap())
+}
+
 testkit::with_dynamodb! {
     #[tokio::test]
     async fn a_claim_and_its_completion_write_each_job_twice_and_little_else() {
@@ -402,14 +410,41 @@ testkit::with_dynamodb! {
         let (store, swept) = (table.store.clone(), sweep.clone());
         let forgetting = tokio::spawn(async move { store.sweep(swept).await });
         table.faulty.held().await;
-        let mut source = Table::new().await;
-        let id = source.enqueue(1).await[0];
-        source.trade(1, Vec::new()).await;
-        let job = NewJob::migrated(source.store.get_one(id.into()).await.unwrap().unwrap());
-        other.enqueue(vec![job], noon()).await.unwrap();
+        other.enqueue(vec![arrival().await], noon()).await.unwrap();
         table.faulty.let_go();
         forgetting.await.unwrap().unwrap();
         assert_eq!(other.sweep(sweep).await.unwrap().expired, 1);
+    }
+
+    #[tokio::test]
+    async fn a_sweep_does_not_forget_a_worker_whose_job_has_arrived_and_does_not_show_yet() {
+        let hidden = Arc::new(AtomicBool::new(false));
+        let hides = Arc::clone(&hidden);
+        let table = Table::with(move |_, _| if hides.load(Ordering::SeqCst) { Fault::Unlisted } else { Fault::None }).await;
+        table.store.exchange(Exchange::new(worker(), 1, LEASE, noon())).await.unwrap();
+        let later = noon().plus(Duration::from_hours(48));
+        table.store.enqueue(vec![arrival().await], later).await.unwrap();
+        let sweep = SweepOptions::new(later).with_dead(vec![worker()]);
+        hidden.store(true, Ordering::SeqCst);
+        assert_eq!(table.store.sweep(sweep.clone()).await.unwrap().expired, 0);
+        hidden.store(false, Ordering::SeqCst);
+        assert_eq!(table.store.sweep(sweep).await.unwrap().expired, 1);
+    }
+
+    #[tokio::test]
+    async fn a_sweep_that_meets_a_job_that_arrives_goes_on_and_forgets_its_worker_another_time() {
+        let deletions = AtomicUsize::new(0);
+        let table = Table::with(move |_, operation| {
+            let first = operation == "DeleteItem" && deletions.fetch_add(1, Ordering::SeqCst) == 0;
+            if first { Fault::Conflict(0) } else { Fault::None }
+        }).await;
+        table.store.exchange(Exchange::new(worker(), 1, LEASE, noon())).await.unwrap();
+        let sweep = SweepOptions::new(noon().plus(Duration::from_hours(48))).with_dead(vec![worker()]);
+        let sent = || table.faulty.requests().iter().filter(|(operation, _)| operation == "DeleteItem").count();
+        for deletions in [1, 2, 2] {
+            table.store.sweep(sweep.clone()).await.unwrap();
+            assert_eq!(sent(), deletions);
+        }
     }
 
     #[tokio::test]
@@ -432,11 +467,7 @@ testkit::with_dynamodb! {
         // The worker called once, long ago.
         let call = Exchange::new(worker(), 1, LEASE, noon());
         other.exchange(call).await.unwrap();
-        let mut source = Table::new().await;
-        let id = source.enqueue(1).await[0];
-        source.trade(1, Vec::new()).await;
-        let job = NewJob::migrated(source.store.get_one(id.into()).await.unwrap().unwrap());
-        let store = table.store.clone();
+        let (store, job) = (table.store.clone(), arrival().await);
         let arriving = tokio::spawn(async move { store.enqueue(vec![job], noon()).await });
         table.faulty.held().await;
         let later = noon().plus(Duration::from_hours(48));
@@ -462,6 +493,26 @@ testkit::with_dynamodb! {
         let first = first.await.unwrap().unwrap();
         let taken = |exchanged: Exchanged| exchanged.claimed.iter().map(|job| job.id).collect::<Vec<_>>();
         assert_eq!((taken(first), taken(second)), (ids[..3].to_vec(), ids[3..].to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_hangs_keeps_its_jobs_from_no_other_claim_for_long() {
+        let mut table = Table::with(held("TransactWriteItems", 1)).await;
+        let mut ids = table.enqueue(6).await;
+        ids.sort_unstable();
+        let (first, store) = (table.exchange(3, Vec::new()), table.store.clone());
+        let first = tokio::spawn(async move { store.exchange(first).await });
+        table.faulty.held().await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        tokio::time::resume();
+        let claim = Claim { queues: vec![queue()], kinds: vec![kind()], limit: 3 };
+        let second = Exchange::new(WorkerId::new("two").unwrap(), 1, LEASE, noon()).with_claim(claim);
+        let second = table.store.exchange(second).await.unwrap();
+        table.faulty.let_go();
+        let first = first.await.unwrap().unwrap();
+        let taken = |exchanged: Exchanged| exchanged.claimed.iter().map(|job| job.id).collect::<Vec<_>>();
+        assert_eq!((taken(first), taken(second)), (ids[3..].to_vec(), ids[..3].to_vec()));
     }
 
     #[tokio::test]
