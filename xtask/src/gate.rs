@@ -4,7 +4,7 @@ use crate::{
     consumers,
     metadata::Metadata,
     rules,
-    steps::{Beside, Steps, cargo, exists, root, run},
+    steps::{AtDrop, Beside, Steps, cargo, exists, root, run},
     test::{self, WHOLE},
     tidy,
 };
@@ -14,8 +14,8 @@ use std::process::Command;
 /// Seconds per fuzz target.
 const FUZZ_SECONDS: u64 = 8;
 
-/// The first of the steps that fuzzing runs beside.
-const FUZZ_BESIDE: &str = "each feature alone";
+/// The first of the steps that fuzzing runs beside, and the setting up of what tests need: steps that know nothing of the tests.
+const BESIDE: &str = "each feature alone";
 
 /// A step: its name, what to do when it fails, and its work.
 type Step = (&'static str, &'static str, fn() -> Result<()>);
@@ -44,9 +44,13 @@ const STEPS: &[Step] = &[
 pub(crate) fn all(steps: &mut Steps, skip_tests: bool, only: Option<&str>) -> Result<()> {
     let wanted = |name: &str| only.is_none_or(|part| name.contains(part));
     let mut any = false;
-    let mut fuzzing = None;
+    let (mut fuzzing, mut setting_up) = (None, None);
     for (name, advice, work) in STEPS.iter().filter(|(name, ..)| wanted(name)) {
-        if *name == FUZZ_BESIDE && wanted("fuzz") {
+        if *name == BESIDE && only.is_none() {
+            // Most of it is waiting for the network, and the tests come last.
+            setting_up = Some(Beside::start(Command::new(std::env::current_exe()?).arg("set-up"), AtDrop::Wait)?);
+        }
+        if *name == BESIDE && wanted("fuzz") {
             fuzzing = start_fuzzing()?;
         }
         steps.run(name, advice, work)?;
@@ -59,6 +63,9 @@ pub(crate) fn all(steps: &mut Steps, skip_tests: bool, only: Option<&str>) -> Re
             Some(fuzzing) => steps.run("fuzz targets", "see the output above", || fuzzing.end())?,
             None => eprintln!("\n== fuzzing left out: no C++ compiler (Debian: apt-get install g++)"),
         }
+    }
+    if let Some(setting_up) = setting_up {
+        steps.run("set up", "install what is named, then run again", || setting_up.end())?;
     }
     if !skip_tests && wanted("tests") {
         return test::all(steps);
@@ -77,7 +84,7 @@ fn start_fuzzing() -> Result<Option<Beside>> {
         return Ok(None);
     }
     let mut command = Command::new(std::env::current_exe()?);
-    Beside::start(command.args(["fuzz", &FUZZ_SECONDS.to_string()])).map(Some)
+    Beside::start(command.args(["fuzz", &FUZZ_SECONDS.to_string()]), AtDrop::Kill).map(Some)
 }
 
 /// Checks the library of each published crate without features and with each one alone.

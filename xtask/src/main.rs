@@ -32,6 +32,8 @@ struct Cli {
 enum Command {
     /// Set up what is missing and run everything: examples, doctests, unit and integration tests
     Test,
+    /// Only set up what is missing; `test` and `ci` do this, too
+    SetUp,
     /// The gate: format, lints, docs, features, dependency and licence rules, packaging, fuzzing, then `test`
     Ci {
         /// Leave out the last part, for a caller that runs `cargo xtask test` itself
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
     let mut steps = Steps::default();
     let result = match Cli::parse().command {
         Command::Test => test::all(&mut steps),
+        Command::SetUp => test::set_up(),
         Command::Ci { skip_tests, only } => gate::all(&mut steps, skip_tests, only.as_deref()),
         Command::Bench { area, dir, json } => measure::bench(&mut steps, area.as_deref(), dir.as_deref(), json),
         Command::Soak { area, cases } => measure::soak(&mut steps, &area, cases),

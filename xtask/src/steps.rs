@@ -52,15 +52,25 @@ fn failed(name: &str, advice: &str, start: Instant, error: &Error) -> Error {
     anyhow!("{name}: failed after {:.1} s\n   {error:#}\n   what to do: {advice}", start.elapsed().as_secs_f64())
 }
 
-/// A command that runs beside the steps; what it wrote is shown when it has ended. Dropped, it is killed.
+/// What becomes of a [`Beside`] that is dropped since another step failed.
+#[derive(PartialEq)]
+pub(crate) enum AtDrop {
+    /// It and what it has started is killed.
+    Kill,
+    /// It is waited for: an installation that is killed half way would have to be mended by hand.
+    Wait,
+}
+
+/// A command that runs beside the steps; what it wrote is shown when it has ended.
 pub(crate) struct Beside {
     shown: String,
+    at_drop: AtDrop,
     child: Child,
     output: File,
 }
 
 impl Beside {
-    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command, at_drop: AtDrop) -> Result<Self> {
         let shown = show(command);
         let output = tempfile::tempfile()?;
         // A group of its own: what it has started ends with it.
@@ -68,7 +78,7 @@ impl Beside {
         std::os::unix::process::CommandExt::process_group(command, 0);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
         let child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
-        Ok(Self { shown, child, output })
+        Ok(Self { shown, at_drop, child, output })
     }
 
     /// Waits for its end, shows its output; any exit code but 0 is an error.
@@ -84,6 +94,11 @@ impl Beside {
 impl Drop for Beside {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
+            if self.at_drop == AtDrop::Wait {
+                eprintln!("   waiting for the end of `{}`", self.shown);
+                drop(self.child.wait());
+                return;
+            }
             let group = format!("-{}", self.child.id());
             let killed = Command::new("kill").args(["-s", "KILL", "--", &group]).status().is_ok_and(|s| s.success());
             if !killed && self.child.kill().is_err() {

@@ -44,7 +44,8 @@ fn has_nextest() -> bool {
     cargo(["nextest", "--version"]).output().is_ok_and(|output| output.status.success())
 }
 
-fn set_up() -> Result<()> {
+/// Installs what tests need and is not there: a database server, a stand-in for DynamoDB, a small model, our dependencies.
+pub(crate) fn set_up() -> Result<()> {
     // The linker and the bundled SQLite need a C compiler; nothing else comes from outside cargo.
     if !exists("cc", "--version") {
         bail!("no C compiler `cc` found: install one (Debian: apt-get install gcc libc6-dev)");
