@@ -1,6 +1,6 @@
 //! Adding jobs, each once.
 
-use super::{Rows, json_len, nests_at_most, unreadable};
+use super::{Rows, json_is_over, nests_at_most, unreadable};
 use crate::error::{Kind, StoreError};
 use crate::spec::NewJob;
 use crate::state::Reject;
@@ -51,7 +51,7 @@ pub(crate) fn unfit(value: &Value, what: &'static str, most: usize) -> Option<Re
     if !nests_at_most(value, MAX_NESTING) {
         return over(MAX_NESTING, "levels of arrays and objects");
     }
-    if json_len(value) > most { over(most, "bytes of JSON") } else { None }
+    if json_is_over(value, most) { over(most, "bytes of JSON") } else { None }
 }
 
 /// The job that holds one of the new job's keys.

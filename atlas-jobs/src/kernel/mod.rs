@@ -177,6 +177,24 @@ pub(crate) fn nests_at_most(value: &Value, levels: usize) -> bool {
     }
 }
 
+/// Whether a value's JSON text has more than `most` bytes. A text that is too long as it stands is not looked through for
+/// what must be escaped in it, so that refusing tens of megabytes costs next to nothing.
+pub(crate) fn json_is_over(value: &Value, most: usize) -> bool {
+    least_json_len(value) > most || json_len(value) > most
+}
+
+/// What a value's JSON text has at least, in bytes: its strings without escapes, and a byte for all else.
+fn least_json_len(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(least_json_len).sum::<usize>() + 2,
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + 3 + least_json_len(value)).sum::<usize>() + 2
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+    }
+}
+
 /// The length of a value's JSON text in bytes, without building it.
 pub(crate) fn json_len(value: &Value) -> usize {
     struct Count(usize);
@@ -192,4 +210,30 @@ pub(crate) fn json_len(value: &Value) -> usize {
     let mut count = Count(0);
     // Writing a JSON value to a counter has no way to fail; if it had, the value would be refused as too large.
     serde_json::to_writer(&mut count, value).map_or(usize::MAX, |()| count.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{json_is_over, json_len};
+    use serde_json::json;
+
+    #[test]
+    fn a_value_is_too_long_from_the_first_byte_of_json_past_the_limit() {
+        let values = [
+            json!(null),
+            json!(-1.5),
+            json!("plain"),
+            json!("\"quoted\"\n\u{1}"),
+            json!([]),
+            json!([1, [], "é"]),
+            json!({}),
+            json!({ "a": 1, "\t": { "b": [true, "c"] } }),
+        ];
+        for value in values {
+            let len = value.to_string().len();
+            assert_eq!(json_len(&value), len, "{value}");
+            assert!(!json_is_over(&value, len), "{value}");
+            assert!(json_is_over(&value, len - 1), "{value}");
+        }
+    }
 }
