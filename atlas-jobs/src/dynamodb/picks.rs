@@ -69,3 +69,24 @@ impl Drop for Pick<'_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use atlas_schema::Timestamp;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_hung_and_ends_frees_no_job_that_another_one_picked_since() {
+        let picks = Picks::default();
+        let jobs: Vec<JobId> = (0..3).map(|n| JobId::from_parts(Timestamp::MIN, [n; 10])).collect();
+        let hung = picks.pick(&mut jobs.clone(), |job| Some(*job));
+        tokio::time::advance(LASTS).await;
+        let mut free = jobs[..2].to_vec();
+        let other = picks.pick(&mut free, |job| Some(*job));
+        assert_eq!(free, jobs[..2], "they are free again");
+        drop(hung);
+        assert_eq!(picks.others(), jobs[..2].iter().copied().collect());
+        drop(other);
+        assert_eq!(picks.others(), HashSet::new());
+    }
+}
