@@ -24,11 +24,16 @@ pub(crate) fn all(steps: &mut Steps) -> Result<()> {
     steps.last("tests", "fix the tests named above; one alone: cargo test -p CRATE NAME", || {
         // nextest gives each test a process of its own: they share servers, which end with this step.
         let (server, model) = (servers::postgres_for_all(), servers::model_for_all());
-        let mut tests = if has_nextest() {
-            cargo(["nextest", "run", "--no-fail-fast"])
+        let (mut tests, threads) = if has_nextest() {
+            (cargo(["nextest", "run", "--no-fail-fast"]), "NEXTEST_TEST_THREADS")
         } else {
-            cargo(["test", "--no-fail-fast", "--lib", "--bins", "--tests"])
+            (cargo(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]), "RUST_TEST_THREADS")
         };
+        if std::env::var_os(threads).is_none() {
+            // Many tests wait: for servers, commits, processes, and for what must not happen.
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            tests.env(threads, (2 * cores).to_string());
+        }
         if let Some(server) = &server {
             tests.env(testkit::postgres::OF_THE_RUN, server.url());
         }
