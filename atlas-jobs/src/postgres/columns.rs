@@ -1,4 +1,4 @@
-//! New jobs as the columns of one statement.
+//! New jobs as the columns of one statement, or row by row if they are few.
 
 use super::error::BACKEND;
 use super::groups::{Group, Names, group_in};
@@ -11,6 +11,46 @@ use atlas_schema::{JobId, Timestamp};
 use serde_json::Value;
 use std::collections::HashMap;
 use tokio_postgres::Row;
+
+/// So many jobs go as rows: about as many as callers that add one each at the same time.
+const FEW: usize = 16;
+
+/// The statements that add jobs.
+pub(super) struct InsertSql {
+    plain: String,
+    free: String,
+    one: String,
+    few: String,
+}
+
+impl InsertSql {
+    pub(super) fn new() -> Self {
+        let rest = include_str!("sql/insert_rest.sql");
+        let rows = |count| {
+            let rows: Vec<String> = (0..count).map(row).collect();
+            format!("{}{rest}", include_str!("sql/insert_few.sql").replace("{rows}", &rows.join(", ")))
+        };
+        Self {
+            plain: format!("{}{rest}", include_str!("sql/insert.sql")),
+            free: format!("{}{rest}", include_str!("sql/insert_free.sql")),
+            one: rows(1),
+            few: rows(FEW),
+        }
+    }
+}
+
+/// The types of [`Columns`], in order.
+const TYPES: [&str; 16] = [
+    "uuid", "int4", "int4", "int2", "int2", "text", "text", "text", "text", "text", "uuid", "text", "text", "int8",
+    "int8", "text",
+];
+
+/// The parameters of one row.
+fn row(at: usize) -> String {
+    let first = at * TYPES.len() + 1;
+    let params: Vec<String> = TYPES.iter().zip(first..).map(|(name, no)| format!("${no}::{name}")).collect();
+    format!("({})", params.join(", "))
+}
 
 /// The columns of new jobs.
 #[derive(Default)]
@@ -67,14 +107,46 @@ impl<'a> Columns<'a> {
         Ok(columns)
     }
 
-    /// Runs a statement that takes all of them.
-    pub(super) async fn run<C: Conn>(
+    /// Adds those whose keys are free; with `plain`, a key that is taken may be an error, and nothing is added.
+    pub(super) async fn insert<C: Conn>(
         &self,
         session: Session<'_, C>,
-        sql: &'static str,
+        sql: &InsertSql,
+        plain: bool,
     ) -> Result<Vec<Row>, StoreError> {
         let ids = uuids(&self.ids);
         let parents: Vec<_> = self.parents.iter().map(|parent| parent.as_ref().map(JobId::as_uuid)).collect();
+        if ids.len() <= FEW {
+            let row = |at: usize| -> Option<[Param<'_>; 16]> {
+                Some([
+                    ids.get(at)?,
+                    self.groups.get(at)?,
+                    self.lanes.get(at)?,
+                    self.attempts.get(at)?,
+                    self.priorities.get(at)?,
+                    self.schemas.get(at)?,
+                    self.correlations.get(at)?,
+                    self.tenants.get(at)?,
+                    self.external.get(at)?,
+                    self.keys.get(at)?,
+                    parents.get(at)?,
+                    self.follows.get(at)?,
+                    self.more.get(at)?,
+                    self.run_at.get(at)?,
+                    self.deadlines.get(at)?,
+                    self.payloads.get(at)?,
+                ])
+            };
+            let (id, word) = (None::<&JobId>.map(JobId::as_uuid), None::<&str>);
+            let (byte2, byte4, byte8) = (None::<i16>, None::<i32>, None::<i64>);
+            let none: [Param<'_>; 16] = [
+                &id, &byte4, &byte4, &byte2, &byte2, &word, &word, &word, &word, &word, &id, &word, &word, &byte8,
+                &byte8, &word,
+            ];
+            let (sql, rows) = if ids.len() == 1 { (&sql.one, 1) } else { (&sql.few, FEW) };
+            let params: Vec<Param<'_>> = (0..rows).flat_map(|at| row(at).unwrap_or(none)).collect();
+            return session.rows(sql, &params).await;
+        }
         let params: [Param<'_>; 16] = [
             &ids,
             &self.groups,
@@ -93,7 +165,7 @@ impl<'a> Columns<'a> {
             &self.deadlines,
             &self.payloads,
         ];
-        session.rows(sql, &params).await
+        session.rows(if plain { &sql.plain } else { &sql.free }, &params).await
     }
 
     /// The job rows of records from elsewhere, with their own times; those whose keys are free.

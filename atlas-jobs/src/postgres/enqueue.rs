@@ -132,15 +132,12 @@ impl Db {
         plain: bool,
     ) -> Result<(Timestamp, HashSet<JobId>), StoreError> {
         let columns = Columns::of(new.iter().map(|new| &new.applied), groups, session.operation)?;
-        let run = |sql| columns.run(session, sql);
-        let rows = if plain {
-            match run(include_str!("sql/insert.sql")).await {
-                // Some key is taken: the careful way finds out which.
-                Err(error) if error.kind() == Kind::Conflict => run(include_str!("sql/insert_free.sql")).await?,
-                rows => rows?,
+        let rows = match columns.insert(session, &self.inserts, plain).await {
+            // Some key is taken: the careful way finds out which.
+            Err(error) if plain && error.kind() == Kind::Conflict => {
+                columns.insert(session, &self.inserts, false).await?
             }
-        } else {
-            run(include_str!("sql/insert_free.sql")).await?
+            rows => rows?,
         };
         let row = rows.first().ok_or_else(|| corrupt(session.operation, "the server gave no answer"))?;
         let ids = row.try_get::<_, Vec<_>>(1).map_err(|_| Reader::new(row, session.operation).bad())?;

@@ -36,6 +36,7 @@ use crate::store::{
 use async_trait::async_trait;
 use atlas_schema::{Actor, AuditEvent, JobRecord, QueueName, Stage};
 use claim::ClaimSql;
+use columns::InsertSql;
 use deadpool_postgres::{Client, Pool, Transaction};
 use error::{failed, no_connection};
 use fronts::Fronts;
@@ -63,6 +64,7 @@ struct Db {
     pool: Pool,
     stage: Stage,
     groups: Groups,
+    inserts: InsertSql,
     claims: ClaimSql,
     fronts: Fronts,
     waiting: coalesce::Waiting,
@@ -86,6 +88,7 @@ impl PostgresJobs {
             pool,
             stage,
             groups: Groups::default(),
+            inserts: InsertSql::new(),
             claims: ClaimSql::new(),
             fronts: Fronts::default(),
             waiting: coalesce::Waiting::default(),

@@ -12,18 +12,10 @@ WITH job AS (
   ON CONFLICT DO NOTHING
   RETURNING id
 ), new AS (
-  SELECT new.*, greatest(new.at, t.now) AS run_at, t.now
-  FROM (SELECT atlas_jobs_now() AS now) t, job JOIN
+  SELECT id, grp, lane, priority, deadline, follow IS NOT NULL AS follows, greatest(new.at, t.now) AS run_at, t.now
+  FROM (SELECT atlas_jobs_now() AS now) t,
     unnest($1::uuid[], $2::int4[], $3::int4[], $5::int2[], $14::int8[], $15::int8[], $12::text[])
-    AS new (id, grp, lane, priority, at, deadline, follow) ON new.id = job.id
-), ready AS (
-  INSERT INTO atlas_jobs_ready (id, run_at, version, epoch, lane, grp, rank, attempt, follows, deadline)
-  SELECT id, run_at, 1, 0, lane, grp, -priority::int4, 0, follow IS NOT NULL, deadline FROM new WHERE run_at <= now
-), deferred AS (
-  INSERT INTO atlas_jobs_deferred (id, run_at, version, epoch, lane, grp, rank, attempt, follows, deadline, updated_at)
-  SELECT id, run_at, 1, 0, lane, grp, -priority::int4, 0, follow IS NOT NULL, deadline, now FROM new WHERE run_at > now
-), counted AS (
-  INSERT INTO atlas_jobs_move (grp, target, jobs) SELECT grp, 0, count(*) FROM new GROUP BY grp
-)
-SELECT atlas_jobs_now(), ARRAY(SELECT id FROM new),
-  CASE WHEN EXISTS (SELECT FROM new WHERE run_at <= now) THEN atlas_jobs_notify()::text END
+    AS new (id, grp, lane, priority, at, deadline, follow)
+  -- So it is a lookup in a hash table. As a join it would compare each with each: ours are made along indexes, and there is none.
+  WHERE (new.id IN (SELECT id FROM job)) IS TRUE
+),
