@@ -4,8 +4,10 @@ use crate::postgres::{done, exchange, kind, new_job, now, number, pool, spec};
 use atlas_jobs::store::{
     Ack, AckAction, AckOutcome, CommandRequest, Enqueued, JobCommand, QueueChange, Scope, SweepOptions,
 };
-use atlas_jobs::{JobSpec, JobStore, NewJob, PostgresJobs};
-use atlas_schema::{Actor, JobId, JobRecord, JobStatus, QueueName, Stage, WorkerId};
+use atlas_jobs::{JobSpec, JobStore, JobStoreExt, NewJob, PostgresJobs};
+use atlas_schema::{
+    Actor, ExternalId, IdempotencyKey, JobId, JobRecord, JobStatus, QueueName, Stage, Timestamp, WorkerId,
+};
 use deadpool_postgres::{Pool, Transaction};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -197,5 +199,58 @@ testkit::with_postgres! {
         let statistics = store.statistics(Scope::default()).await.unwrap();
         assert_eq!(statistics.in_status(JobStatus::Cancelled), 300);
         assert_eq!(statistics.in_status(JobStatus::Pending), 50_000);
+    }
+
+    /// One job, a few and many go in by statements of their own, with and without a transaction of the host's.
+    #[tokio::test]
+    async fn jobs_are_kept_whole_and_once_however_many_come_in_one_call() {
+        let pool = pool().await;
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let mut client = pool.get().await.unwrap();
+        let later = |ms: i64| Timestamp::from_millis(now().wall.as_millis() + ms).unwrap();
+        for count in [1, 2, 15, 16, 17, 60] {
+            for (inside, way) in [(false, "own"), (true, "host")] {
+                let full = |n: u32| {
+                    let name = format!("{way}-{count}-{n}");
+                    let spec = JobSpec::new(kind(), &serde_json::json!({ "of": name })).unwrap();
+                    // Every second has what a job may go without.
+                    if n.is_multiple_of(2) {
+                        return new_job(spec);
+                    }
+                    let spec = spec.with_idempotency_key(IdempotencyKey::new(&name).unwrap());
+                    let spec = spec.with_external_id(ExternalId::new(&name).unwrap()).with_priority(7);
+                    let spec = spec.with_parent(new_job(self::spec(0)).id()).with_max_attempts(n + 1);
+                    let spec = spec.with_deadline(later(3_600_000)).with_attempt_timeout(Duration::from_secs(9));
+                    new_job(if n.is_multiple_of(3) { spec.with_run_at(later(60_000)) } else { spec })
+                };
+                let jobs: Vec<NewJob> = (0..count).map(full).collect();
+                let late = new_job(spec(0).with_deadline(later(-3_600_000)));
+                let given: Vec<NewJob> = jobs.iter().cloned().chain([late]).collect();
+                let mut add = async |jobs: Vec<NewJob>| {
+                    if !inside {
+                        return store.enqueue(jobs, now()).await.unwrap();
+                    }
+                    let transaction = client.transaction().await.unwrap();
+                    let answers = store.enqueue_in(&transaction, jobs).await.unwrap();
+                    transaction.commit().await.unwrap();
+                    answers
+                };
+                let answers = add(given.clone()).await;
+                let again = add(given.clone()).await;
+                for ((job, answer), again) in jobs.iter().zip(&answers).zip(&again) {
+                    assert_eq!(*answer, Enqueued::Created { id: job.id() }, "{way} {count}");
+                    assert_eq!(*again, Enqueued::Existing { id: job.id() }, "{way} {count}");
+                    let mut kept = store.get_one(job.id().into()).await.unwrap().unwrap();
+                    let record = job.record();
+                    assert!(kept.run_at >= record.run_at && kept.created_at >= record.created_at);
+                    (kept.run_at, kept.created_at, kept.updated_at) = (record.run_at, record.created_at, record.updated_at);
+                    assert_eq!(kept, *record, "{way} {count}");
+                }
+                assert!(matches!(answers.last(), Some(Enqueued::Refused(_))), "{way} {count}: {:?}", answers.last());
+                assert_eq!(answers.len(), jobs.len() + 1);
+            }
+        }
+        let counts = store.statistics(Scope::default()).await.unwrap();
+        assert_eq!(counts.in_status(JobStatus::Pending), 2 * (1 + 2 + 15 + 16 + 17 + 60));
     }
 }
