@@ -38,11 +38,13 @@ const STEPS: &[Step] = &[
 pub(crate) fn all(steps: &mut Steps, skip_tests: bool, only: Option<&str>) -> Result<()> {
     let wanted = |name: &str| only.is_none_or(|part| name.contains(part));
     let mut any = false;
-    let (mut fuzzing, mut setting_up) = (None, None);
+    // What fails ends the fuzzing first, and then waits for the other.
+    let (mut setting_up, mut fuzzing) = (None, None);
     for (name, advice, work) in STEPS.iter().filter(|(name, ..)| wanted(name)) {
         if *name == BESIDE && only.is_none() {
-            // Most of it is waiting for the network, and the tests come last.
-            setting_up = Some(Beside::start(Command::new(std::env::current_exe()?).arg("set-up"), AtDrop::Wait)?);
+            // Most of it is waiting for the network, and the tests come last. One compiler more is enough for the memory.
+            let mut set_up = Command::new(std::env::current_exe()?);
+            setting_up = Some(Beside::start(set_up.arg("set-up").env("CARGO_BUILD_JOBS", "1"), AtDrop::Wait)?);
         }
         if *name == BESIDE && wanted("fuzz") {
             fuzzing = start_fuzzing()?;

@@ -137,11 +137,13 @@ fn installed() -> bool {
 fn install(package: &str) -> bool {
     let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
     let apt = |args: &[&str]| {
-        let mut command = Command::new(if root { "apt-get" } else { "sudo" });
+        // `sudo` passes no variables on, and another installation may be at work.
+        let mut command = Command::new(if root { "env" } else { "sudo" });
         if !root {
-            command.args(["-n", "apt-get"]);
+            command.args(["-n", "env"]);
         }
-        run(command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdout(std::process::Stdio::null())).is_ok()
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"]).args(args);
+        run(command.stdout(std::process::Stdio::null())).is_ok()
     };
     let install = || apt(&["install", "-qq", "--no-install-recommends", package]);
     install() || (apt(&["update", "-qq"]) && install())

@@ -9,6 +9,9 @@ use anyhow::{Result, bail};
 /// The flags that all builds of the gate share, so that none builds anything twice.
 pub(crate) const WHOLE: [&str; 3] = ["--locked", "--workspace", "--all-features"];
 
+/// More tests than this run at a time only where there are as many cores.
+const MOST_AT_A_TIME: usize = 16;
+
 /// Runs everything; the test runner's own summary is the last thing printed.
 pub(crate) fn all(steps: &mut Steps) -> Result<()> {
     steps.run("set up", "install what is named, then run again", set_up)?;
@@ -30,9 +33,10 @@ pub(crate) fn all(steps: &mut Steps) -> Result<()> {
             (cargo(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]), "RUST_TEST_THREADS")
         };
         if std::env::var_os(threads).is_none() {
-            // Many tests wait: for servers, commits, processes, and for what must not happen.
+            // Many tests wait: for servers, commits, processes, and for what must not happen. Each may have some of the server's
+            // 200 connections.
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            tests.env(threads, (2 * cores).to_string());
+            tests.env(threads, cores.max((2 * cores).min(MOST_AT_A_TIME)).to_string());
         }
         if let Some(server) = &server {
             tests.env(testkit::postgres::OF_THE_RUN, server.url());

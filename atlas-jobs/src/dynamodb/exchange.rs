@@ -226,7 +226,7 @@ impl DynamoJobs {
         let terms = Terms { shared: self.while_beat_stands(worker, Some(beat)), yield_to_others: false };
         let partition = keys::leases(worker);
         // A claim without an answer may have been decided before the beat was raised, and its list not show yet to what reads lists.
-        // It has landed, or will never, once a transaction can read it.
+        // It has landed, or will never, once a transaction can read it: what comes later fails by its beat.
         let unanswered = self.leases().unanswered(&partition);
         for some in unanswered.chunks(TOGETHER) {
             if self.read_together(some, OPERATION).await?.is_none() {

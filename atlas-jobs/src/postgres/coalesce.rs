@@ -3,8 +3,8 @@
 //! A commit costs a write to the disk, whatever it holds. So the calls that arrive while one is under way wait for it, and go
 //! together next. Callers that were answered together tend to ask again together, so the next group waits for as many beside
 //! those that wait already, a millisecond at most: else there would be two groups that take turns, each waiting for the commit
-//! of the other. A caller that is alone waits for no other, and nobody waits where commits are quick. A group that fails is
-//! tried call by call: nobody fails for the sake of another.
+//! of the other. Where commits are quick nobody waits, but the others have their turn to come first. A caller that is alone waits
+//! for no other. A group that fails is tried call by call: nobody fails for the sake of another.
 
 use super::Db;
 use super::eager::Failed;
@@ -28,6 +28,8 @@ pub(super) const SMALL: usize = 50;
 const GATHER: Duration = Duration::from_millis(1);
 /// A group that took longer than this has waited for the disk: then it is worth while to wait for others.
 const SLOW: Duration = Duration::from_millis(2);
+/// So often the tasks of those who were answered have their turn before a group goes that waits for nothing.
+const TURNS: usize = 8;
 
 struct Call {
     jobs: Vec<NewJob>,
@@ -141,6 +143,16 @@ impl Waiting {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).calls.len()
     }
 
+    /// Lets the other tasks run, a few times, until so many calls wait.
+    async fn give_way(&self, wanted: usize) {
+        for _ in 0..TURNS {
+            if self.calls() >= wanted {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Until so many calls wait, or not much longer.
     async fn gather(&self, wanted: usize) {
         let until = Instant::now() + GATHER;
@@ -173,6 +185,8 @@ impl Release {
             let expected = self.db.add_group(group).await;
             if expected > 1 && began.elapsed() > SLOW {
                 self.db.waiting.gather(expected).await;
+            } else {
+                self.db.waiting.give_way(expected).await;
             }
         }
     }

@@ -143,7 +143,7 @@ impl<'a> Columns<'a> {
                 &id, &byte4, &byte4, &byte2, &byte2, &word, &word, &word, &word, &word, &id, &word, &word, &byte8,
                 &byte8, &word,
             ];
-            let (sql, rows) = if ids.len() == 1 { (&sql.one, 1) } else { (&sql.few, FEW) };
+            let (sql, rows) = if ids.len() <= 1 { (&sql.one, 1) } else { (&sql.few, FEW) };
             let params: Vec<Param<'_>> = (0..rows).flat_map(|at| row(at).unwrap_or(none)).collect();
             return session.rows(sql, &params).await;
         }

@@ -8,7 +8,8 @@ ready AS (
 ), counted AS (
   INSERT INTO atlas_jobs_move (grp, target, jobs) SELECT grp, 0, count(*) FROM new GROUP BY grp
 )
--- As the function `atlas_jobs_notify` does, which would be planned again by each call.
+-- As the function `atlas_jobs_notify` does, which would be planned again by each call. Who comes to listen while this waits for a key
+-- is not seen, and finds the job by itself a little later.
 SELECT atlas_jobs_now(), ARRAY(SELECT id FROM new),
   CASE WHEN EXISTS (SELECT FROM new WHERE run_at <= now)
     AND EXISTS (SELECT FROM atlas_jobs_listener WHERE seen_at > atlas_jobs_now() - 90000)
