@@ -1,6 +1,7 @@
 //! Small enqueues: shared, and claimed in the same transaction by an idle worker of the same process.
 
 use crate::postgres::{done, exchange, new_job, now, number, pool, spec};
+use crate::postgres_races::wait_for_a_blocked_statement;
 use atlas_jobs::store::{AckOutcome, Enqueued, Scope};
 use atlas_jobs::{JobStore, Kind, PostgresJobs};
 use atlas_schema::{IdempotencyKey, JobStatus, Stage};
@@ -106,10 +107,7 @@ testkit::with_postgres! {
             let (store, job) = (store.clone(), keyed());
             async move { store.enqueue(vec![job], now()).await }
         });
-        let blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'";
-        while number(&pool, blocked).await == 0 {
-            tokio::task::yield_now().await;
-        }
+        wait_for_a_blocked_statement(&transaction).await;
         // Much longer than an enqueue that lets anybody in.
         tokio::time::sleep(Duration::from_millis(50)).await;
         store.exchange(exchange("w", 2, 16)).await.unwrap();
@@ -153,11 +151,9 @@ testkit::with_postgres! {
             let (store, job) = (store.clone(), keyed());
             async move { store.enqueue(vec![job], now()).await }
         });
-        let blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'";
-        while number(&pool, blocked).await == 0 {
-            tokio::task::yield_now().await;
-        }
-        short.shutdown_background();
+        wait_for_a_blocked_statement(&transaction).await;
+        // Once it has ended, its tasks are gone: who comes while they still go would be told to try again.
+        tokio::task::spawn_blocking(|| short.shutdown_timeout(Duration::from_mins(1))).await.unwrap();
         transaction.rollback().await.unwrap();
         let added = store.enqueue(vec![new_job(spec(2))], now()).await.unwrap();
         assert!(matches!(added.as_slice(), [Enqueued::Created { .. }]));

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::error::SqlState;
 
 /// Until some statement waits for what this transaction has locked.
-async fn wait_for_a_blocked_statement(transaction: &Transaction<'_>) {
+pub(crate) async fn wait_for_a_blocked_statement(transaction: &Transaction<'_>) {
     let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))";
     let began = Instant::now();
     while transaction.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
