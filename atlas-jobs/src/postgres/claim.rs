@@ -66,9 +66,9 @@ pub(super) struct Claimed {
     pub(super) put_off: usize,
 }
 
-/// In the order in which they should start.
+/// In the order in which they should start. Records are large: only their keys move until the order is known.
 pub(super) fn in_order(jobs: &mut [JobRecord]) {
-    jobs.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.run_at, job.id));
+    jobs.sort_by_cached_key(|job| (std::cmp::Reverse(job.priority), job.run_at, job.id));
 }
 
 /// Where one claim looks, lane by lane.

@@ -37,7 +37,11 @@ impl ProgressSlot {
 impl JobContext {
     /// For tests of handlers: an attempt at `record`, whose cancel token is `cancel`.
     pub fn new(record: JobRecord, cancel: CancellationToken) -> Self {
-        Self { record: Arc::new(record), cancel, progress: ProgressSlot::default() }
+        Self::shared(Arc::new(record), cancel)
+    }
+
+    pub(crate) fn shared(record: Arc<JobRecord>, cancel: CancellationToken) -> Self {
+        Self { record, cancel, progress: ProgressSlot::default() }
     }
 
     pub(crate) fn progress_slot(&self) -> ProgressSlot {

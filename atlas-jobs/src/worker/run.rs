@@ -131,7 +131,13 @@ impl Loop<'_> {
             }
             let wake = self.wake_at(flush);
             match self.event(wake).await {
-                Event::Ended(ended) => self.ended(ended),
+                Event::Ended(ended) => {
+                    self.ended(ended);
+                    if self.slots.taken() > 0 {
+                        // Handlers that are about to end do so first: a turn of this loop costs as much as what a short one does.
+                        tokio::task::yield_now().await;
+                    }
+                }
                 Event::Answer(answer) => {
                     self.trip = None;
                     self.answered(answer).or_else(|error| self.failed(error))?;
@@ -226,14 +232,16 @@ impl Loop<'_> {
 
     /// Gives back what waited too long, and starts what waits while slots are free.
     fn fill(&mut self) {
-        let now = Instant::now();
+        if self.waiting.is_empty() {
+            return;
+        }
+        let (now, clock) = (Instant::now(), self.worker.clock.now().wall);
         while let Some(waiting) = self.waiting.front() {
             let back = self.stopping.is_some() || self.stale_at(waiting) <= now;
             if !back && self.slots.taken() >= self.worker.concurrency {
                 break;
             }
             let Some(Waiting { record, .. }) = self.waiting.pop_front() else { break };
-            let clock = self.worker.clock.now().wall;
             match self.worker.handlers.get(&record.kind) {
                 // The store gave what was not asked for: back with it, and others may do better.
                 None => self.give_back(&record, self.worker.poll),
@@ -241,7 +249,7 @@ impl Loop<'_> {
                 Some(_) if back || record.deadline.is_some_and(|deadline| deadline <= clock) => {
                     self.give_back(&record, Duration::ZERO);
                 }
-                Some(handler) => self.slots.start(record, Arc::clone(handler), clock),
+                Some(handler) => self.slots.start(record, Arc::clone(handler), clock, now),
             }
         }
     }
@@ -255,7 +263,8 @@ impl Loop<'_> {
     fn ended(&mut self, ended: Joined) {
         // Not there: its lease was lost, and nobody wants its outcome.
         let Some(((job, epoch), running, end)) = self.slots.ended(ended) else { return };
-        self.pace.ended(self.since_start(Instant::now()), running.began.elapsed());
+        let now = Instant::now();
+        self.pace.ended(self.since_start(now), now.saturating_duration_since(running.began));
         if matches!(end, End::Panicked) && running.stop == Stop::No {
             self.report.panicked += 1;
         }

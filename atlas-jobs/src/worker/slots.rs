@@ -53,16 +53,16 @@ impl Slots {
         self.running.is_empty()
     }
 
-    /// Starts an attempt. Its time begins now.
-    pub(super) fn start(&mut self, record: JobRecord, handler: Arc<dyn JobHandler>, now: Timestamp) {
+    /// Starts an attempt, whose time begins `now`, which is `clock` by the store's clock.
+    pub(super) fn start(&mut self, record: Arc<JobRecord>, handler: Arc<dyn JobHandler>, clock: Timestamp, now: Instant) {
         let key = (record.id, record.epoch);
-        let limit = limit(&record, now);
+        let limit = limit(&record, clock);
         let span = tracing::info_span!(
             "job", id = %record.id, kind = %record.kind, epoch = record.epoch, correlation_id = %record.correlation_id
         );
         let (attempt_number, correlation) = (record.attempt, record.correlation_id.clone());
         let cancel = CancellationToken::new();
-        let context = JobContext::new(record, cancel.clone());
+        let context = JobContext::shared(record, cancel.clone());
         let progress = context.progress_slot();
         let abort = self.tasks.spawn(attempt(handler, context, limit).instrument(span));
         self.keys.insert(abort.id(), key);
@@ -71,7 +71,7 @@ impl Slots {
         let running = Running {
             attempt: attempt_number,
             stop: Stop::No,
-            began: Instant::now(),
+            began: now,
             ends,
             correlation,
             cancel,

@@ -32,7 +32,8 @@ impl Outgoing {
 
 /// A leased job that waits for a slot.
 pub(super) struct Waiting {
-    pub(super) record: JobRecord,
+    /// Large: it moves once.
+    pub(super) record: Arc<JobRecord>,
     pub(super) since: Instant,
 }
 
@@ -179,7 +180,7 @@ impl Loop<'_> {
             }
         }
         let since = Instant::now();
-        self.waiting.extend(exchanged.claimed.into_iter().map(|record| Waiting { record, since }));
+        self.waiting.extend(exchanged.claimed.into_iter().map(|record| Waiting { record: Arc::new(record), since }));
     }
 
     fn forget_waiting(&mut self, job: atlas_schema::JobId, epoch: u64) -> bool {

@@ -1,18 +1,21 @@
 -- $1 .. $16 the columns of new jobs. A key that is taken is an error, and nothing is written: the quick way, since most are free.
+-- The arrays are read side by side: as functions in FROM each would first be copied whole. The time is asked for once, not once per row.
 WITH job AS (
   INSERT INTO atlas_jobs_job (id, created_at, grp, max_attempts, priority, schema_version, correlation_id, tenant,
     external_id, idempotency_key, parent, follow, more, payload)
-  SELECT id, t.now, grp, max_attempts, priority, schema_version, correlation_id, tenant, external_id, idempotency_key,
-    parent, follow, more, payload
-  FROM (SELECT atlas_jobs_now() AS now) t, unnest($1::uuid[], $2::int4[], $4::int2[], $5::int2[], $6::text[],
-    $7::text[], $8::text[], $9::text[], $10::text[], $11::uuid[], $12::text[], $13::text[], $16::text[], $15::int8[])
-    AS new (id, grp, max_attempts, priority, schema_version, correlation_id, tenant, external_id, idempotency_key,
-      parent, follow, more, payload, deadline)
-  WHERE new.deadline IS NULL OR new.deadline > t.now
+  SELECT id, (SELECT atlas_jobs_now()), grp, max_attempts, priority, schema_version, correlation_id, tenant, external_id,
+    idempotency_key, parent, follow, more, payload
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::int4[]) AS grp, unnest($4::int2[]) AS max_attempts,
+    unnest($5::int2[]) AS priority, unnest($6::text[]) AS schema_version, unnest($7::text[]) AS correlation_id,
+    unnest($8::text[]) AS tenant, unnest($9::text[]) AS external_id, unnest($10::text[]) AS idempotency_key,
+    unnest($11::uuid[]) AS parent, unnest($12::text[]) AS follow, unnest($13::text[]) AS more,
+    unnest($16::text[]) AS payload, unnest($15::int8[]) AS deadline) new
+  WHERE new.deadline IS NULL OR new.deadline > (SELECT atlas_jobs_now())
 ), new AS (
-  SELECT id, grp, lane, priority, deadline, follow IS NOT NULL AS follows, greatest(new.at, t.now) AS run_at, t.now
-  FROM (SELECT atlas_jobs_now() AS now) t,
-    unnest($1::uuid[], $2::int4[], $3::int4[], $5::int2[], $14::int8[], $15::int8[], $12::text[])
-    AS new (id, grp, lane, priority, at, deadline, follow)
-  WHERE new.deadline IS NULL OR new.deadline > t.now
+  SELECT id, grp, lane, priority, deadline, follow IS NOT NULL AS follows,
+    greatest(new.at, (SELECT atlas_jobs_now())) AS run_at, (SELECT atlas_jobs_now()) AS now
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::int4[]) AS grp, unnest($3::int4[]) AS lane,
+    unnest($5::int2[]) AS priority, unnest($14::int8[]) AS at, unnest($15::int8[]) AS deadline,
+    unnest($12::text[]) AS follow) new
+  WHERE new.deadline IS NULL OR new.deadline > (SELECT atlas_jobs_now())
 ),
