@@ -51,6 +51,7 @@ mod random;
 mod retention;
 mod retry;
 mod spec;
+mod turn;
 mod worker;
 
 pub mod batch;

@@ -149,7 +149,7 @@ impl Waiting {
             if self.calls() >= wanted {
                 return;
             }
-            tokio::task::yield_now().await;
+            crate::turn::give_way().await;
         }
     }
 

@@ -1,13 +1,13 @@
 //! New jobs as the columns of one statement, or row by row if they are few.
 
 use super::error::BACKEND;
-use super::groups::{Group, Names, group_in};
+use super::groups::{Group, Names, are_in_one, group_in};
 use super::record::{More, follow};
 use super::rows::uuids;
 use super::session::{Conn, Param, Session};
 use crate::error::{Kind, StoreError};
 use crate::state::Applied;
-use atlas_schema::{JobId, Timestamp};
+use atlas_schema::{JobId, JobRecord, Timestamp};
 use serde_json::Value;
 use std::collections::HashMap;
 use tokio_postgres::Row;
@@ -83,9 +83,14 @@ impl<'a> Columns<'a> {
         let text = |value: Result<String, serde_json::Error>| {
             value.map_err(|error| StoreError::new(Kind::Internal, BACKEND, operation).with_source(error))
         };
+        let mut last: Option<(&JobRecord, Group)> = None;
         for applied in new {
             let record = &applied.record;
-            let group = group_in(groups, record, operation)?;
+            let group = match last {
+                Some((before, group)) if are_in_one(before, record) => group,
+                _ => group_in(groups, record, operation)?,
+            };
+            last = Some((record, group));
             columns.ids.push(record.id);
             columns.groups.push(group.no);
             columns.lanes.push(group.lane);

@@ -3,7 +3,7 @@
 use super::Db;
 use super::columns::Columns;
 use super::error::{BACKEND, corrupt};
-use super::groups::{Group, Names, group_in, names_of};
+use super::groups::{Group, Names, are_in_one, group_in, names_of};
 use super::record::{FROM, JOB, Reader, STATE, full, group_of};
 use super::rows::{Write, uuids};
 use super::session::{Conn, PART, Session};
@@ -64,7 +64,8 @@ impl Db {
         }
         let mut groups = HashMap::new();
         if !candidates.is_empty() {
-            let wanted: HashSet<Names> = candidates.iter().map(|new| names_of(&new.applied.record)).collect();
+            let runs = candidates.chunk_by(|one, next| are_in_one(&one.applied.record, &next.applied.record));
+            let wanted = runs.filter_map(|run| Some(names_of(&run.first()?.applied.record))).collect();
             groups = self.groups.find_or_add(session, wanted, way == Way::Own).await?;
         }
         for attempt in 0..TRIES {
@@ -73,7 +74,7 @@ impl Db {
             }
             let plain = way == Way::Own && attempt == 0;
             let (now, there) = self.insert(session, &candidates, &groups, plain).await?;
-            candidates = self.settle(session, candidates, &mut answers, now, &there).await?;
+            candidates = self.settle(session, candidates, &mut answers, now, there).await?;
         }
         let answers: Option<Vec<Enqueued>> = answers.into_iter().collect();
         answers.ok_or_else(|| StoreError::new(Kind::Busy, BACKEND, session.operation))
@@ -195,13 +196,12 @@ impl Db {
         candidates: Vec<Candidate>,
         answers: &mut [Option<Enqueued>],
         now: Timestamp,
-        there: &HashSet<JobId>,
+        mut there: HashSet<JobId>,
     ) -> Result<Vec<Candidate>, StoreError> {
-        let mut created = HashSet::with_capacity(there.len());
         let mut doubtful = Vec::new();
         for new in candidates {
             let id = new.applied.record.id;
-            if there.contains(&id) && created.insert(id) {
+            if there.remove(&id) {
                 answers[new.at] = Some(Enqueued::Created { id });
             } else {
                 doubtful.push(new);
@@ -300,21 +300,21 @@ impl Db {
 }
 
 /// Jobs in parts that are small enough for one statement, in order.
-pub(super) fn parts(jobs: Vec<NewJob>) -> Vec<Vec<NewJob>> {
-    let mut parts: Vec<Vec<NewJob>> = Vec::new();
-    let mut bytes = 0;
-    for job in jobs {
+pub(super) fn parts(mut jobs: Vec<NewJob>) -> Vec<Vec<NewJob>> {
+    let (mut starts, mut bytes) = (Vec::new(), 0);
+    for (at, job) in jobs.iter().enumerate() {
         let record = job.record();
         let own = json_len(&record.payload) + record.result.as_ref().map_or(0, json_len);
         bytes += own;
-        match parts.last_mut() {
-            Some(part) if bytes <= PART => part.push(job),
-            _ => {
-                bytes = own;
-                parts.push(vec![job]);
-            }
+        if at == 0 || bytes > PART {
+            bytes = own;
+            starts.push(at);
         }
     }
+    // From the end: most calls are one part, whose jobs are large and stay where they are.
+    let cut = |start| if start == 0 { std::mem::take(&mut jobs) } else { jobs.split_off(start) };
+    let mut parts: Vec<Vec<NewJob>> = starts.into_iter().rev().map(cut).collect();
+    parts.reverse();
     parts
 }
 

@@ -51,6 +51,11 @@ pub(super) fn names_of<P>(record: &JobRecord<P>) -> Names {
     (record.queue.clone(), record.kind.clone(), record.tenant.clone())
 }
 
+/// Whether two records have the same names: a call's jobs mostly do, and to compare them costs less than to look them up.
+pub(super) fn are_in_one<P>(one: &JobRecord<P>, other: &JobRecord<P>) -> bool {
+    (&one.queue, &one.kind, &one.tenant) == (&other.queue, &other.kind, &other.tenant)
+}
+
 /// The group of a record among those that were found.
 pub(super) fn group_in<P>(
     groups: &HashMap<Names, Group>,

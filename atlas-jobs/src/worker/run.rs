@@ -13,6 +13,7 @@ use crate::clock::later;
 use crate::error::{Kind, StoreError};
 use crate::retry::RetryPolicy;
 use crate::store::{Ack, Scope, SweepOptions, Swept, Wakeups};
+use crate::turn::give_way;
 use atlas_schema::JobStatus;
 use futures_util::future::select_all;
 use std::collections::VecDeque;
@@ -135,7 +136,7 @@ impl Loop<'_> {
                     self.ended(ended);
                     if self.slots.taken() > 0 {
                         // Handlers that are about to end do so first: a turn of this loop costs as much as what a short one does.
-                        tokio::task::yield_now().await;
+                        give_way().await;
                     }
                 }
                 Event::Answer(answer) => {

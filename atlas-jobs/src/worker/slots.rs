@@ -53,8 +53,14 @@ impl Slots {
         self.running.is_empty()
     }
 
-    /// Starts an attempt, whose time begins `now`, which is `clock` by the store's clock.
-    pub(super) fn start(&mut self, record: Arc<JobRecord>, handler: Arc<dyn JobHandler>, clock: Timestamp, now: Instant) {
+    /// Starts an attempt: `now`, which is `clock` by the worker's wall clock.
+    pub(super) fn start(
+        &mut self,
+        record: Arc<JobRecord>,
+        handler: Arc<dyn JobHandler>,
+        clock: Timestamp,
+        now: Instant,
+    ) {
         let key = (record.id, record.epoch);
         let limit = limit(&record, clock);
         let span = tracing::info_span!(
@@ -68,16 +74,8 @@ impl Slots {
         self.keys.insert(abort.id(), key);
         let ends = limit.map(|limit| later(limit.saturating_add(LAST_WORDS)));
         self.ends.extend(ends.map(|at| (at, key)));
-        let running = Running {
-            attempt: attempt_number,
-            stop: Stop::No,
-            began: now,
-            ends,
-            correlation,
-            cancel,
-            progress,
-            abort,
-        };
+        let running =
+            Running { attempt: attempt_number, stop: Stop::No, began: now, ends, correlation, cancel, progress, abort };
         self.running.insert(key, running);
     }
 

@@ -6,7 +6,8 @@ use atlas_jobs::store::{
 };
 use atlas_jobs::{JobSpec, JobStore, JobStoreExt, NewJob, PostgresJobs};
 use atlas_schema::{
-    Actor, ExternalId, IdempotencyKey, JobId, JobRecord, JobStatus, QueueName, Stage, Timestamp, WorkerId,
+    Actor, ExternalId, IdempotencyKey, JobId, JobKind, JobRecord, JobStatus, QueueName, Stage, TenantId, Timestamp,
+    WorkerId,
 };
 use deadpool_postgres::{Pool, Transaction};
 use serde_json::Value;
@@ -212,7 +213,12 @@ testkit::with_postgres! {
             for (inside, way) in [(false, "own"), (true, "host")] {
                 let full = |n: u32| {
                     let name = format!("{way}-{count}-{n}");
-                    let spec = JobSpec::new(kind(), &serde_json::json!({ "of": name })).unwrap();
+                    // One of kind, queue and tenant is not that of the job before.
+                    let change = n ^ (n >> 1);
+                    let bit = |at: u32| if change >> at & 1 == 1 { "b" } else { "a" };
+                    let spec = JobSpec::new(JobKind::new(bit(0)).unwrap(), &serde_json::json!({ "of": name })).unwrap();
+                    let spec = spec.with_queue(QueueName::new(bit(1)).unwrap());
+                    let spec = spec.with_tenant(TenantId::new(bit(2)).unwrap());
                     // Every second has what a job may go without.
                     if n.is_multiple_of(2) {
                         return new_job(spec);

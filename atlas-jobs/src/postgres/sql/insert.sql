@@ -1,5 +1,5 @@
 -- $1 .. $16 the columns of new jobs. A key that is taken is an error, and nothing is written: the quick way, since most are free.
--- The arrays are read side by side: as functions in FROM each would first be copied whole. The time is asked for once, not once per row.
+-- The arrays are read side by side: as functions in FROM each would first be copied whole. The time is not asked for once per row.
 WITH job AS (
   INSERT INTO atlas_jobs_job (id, created_at, grp, max_attempts, priority, schema_version, correlation_id, tenant,
     external_id, idempotency_key, parent, follow, more, payload)
