@@ -17,3 +17,27 @@ pub(crate) async fn give_way() {
     })
     .await;
 }
+
+// Where a task waits can't be seen through the public API.
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn a_task_that_blocks_its_thread_holds_up_nobody_who_gave_way_to_it() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let (open, gate) = mpsc::channel();
+        let blocked = runtime.block_on(runtime.spawn(async move {
+            // The next task of this thread.
+            let blocked = tokio::spawn(async move { gate.recv_timeout(Duration::from_secs(10)) });
+            give_way().await;
+            open.send(()).ok();
+            blocked.await
+        }));
+        assert_eq!(blocked.unwrap().unwrap(), Ok(()));
+    }
+}

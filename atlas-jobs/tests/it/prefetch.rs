@@ -322,38 +322,6 @@ async fn a_handler_that_never_yields_is_given_up_but_keeps_its_slot() {
     assert_eq!(report.failed, 1);
 }
 
-/// Where the others are put is the runtime's affair, so it is tried several times.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handler_that_blocks_one_thread_of_two_holds_up_no_other_job() {
-    for round in 0..20 {
-        let host = Host::new();
-        let gate = Arc::new(Gate::default());
-        let _opens = Opens(gate.clone());
-        let blocked = gate.clone();
-        let handler = handler_fn(move |_, n: u32| {
-            let gate = blocked.clone();
-            async move {
-                if n == round % 5 {
-                    gate.pass();
-                }
-                Ok::<_, HandlerError>(())
-            }
-        });
-        host.add_numbered(40, |_, spec| spec).await;
-        let (stop, worker) = start(host.worker(handler).concurrency(5).grace(MS).build().unwrap());
-        let others = async {
-            while host.in_status(JobStatus::Completed).await < 39 {
-                tokio::time::sleep(MS).await;
-            }
-        };
-        let done = tokio::time::timeout(Duration::from_secs(10), others).await;
-        assert!(done.is_ok(), "round {round}: {} of 39 are done", host.in_status(JobStatus::Completed).await);
-        gate.open();
-        stop.cancel();
-        worker.await.unwrap();
-    }
-}
-
 struct Opens(Arc<Gate>);
 
 impl Drop for Opens {
