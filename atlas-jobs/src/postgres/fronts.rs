@@ -17,7 +17,7 @@ const MARGIN: i64 = 500;
 /// The whole queue is walked at most once in so many times of what it costs.
 const SELDOM: u32 = 20;
 /// And at least this often: a walk of three seconds, past some ten million rows, still costs no more than that.
-const OFTEN: Duration = Duration::from_secs(60);
+const OFTEN: Duration = Duration::from_mins(1);
 
 /// A piece of a lane's index: ranks up to `to`, from a place on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
