@@ -214,7 +214,7 @@ testkit::with_postgres! {
                 let full = |n: u32| {
                     let name = format!("{way}-{count}-{n}");
                     // Of those with keys and those without, one of kind, queue and tenant is not that of the job before.
-                    let change = n / 2 ^ (n / 4);
+                    let change = (n / 2) ^ (n / 4);
                     let bit = |at: u32| if change >> at & 1 == 1 { "b" } else { "a" };
                     let spec = JobSpec::new(JobKind::new(bit(0)).unwrap(), &serde_json::json!({ "of": name })).unwrap();
                     let spec = spec.with_queue(QueueName::new(bit(1)).unwrap());
