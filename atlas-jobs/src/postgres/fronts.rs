@@ -3,7 +3,7 @@
 //! Somebody's old snapshot keeps the server from removing the rows of jobs that were taken since: they stay at the front of
 //! their queue's index, and every claim would walk over all of them. So a claim starts where the last one found its first
 //! job, a little earlier for jobs whose transactions took their time, and only now and then at the very beginning: so seldom
-//! that the walk costs a twentieth of the time, however long it is. Until then a job that came in further ahead waits: one
+//! that the walk costs a twentieth of the time, unless it takes more than three seconds. Until then a job that came in further ahead waits: one
 //! from a long transaction, or one given back by a worker whose connection broke. Each priority has a front of its own, and
 //! priorities without one are looked at from their beginning, so that a more urgent job is never overlooked.
 
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const MARGIN: i64 = 500;
 /// The whole queue is walked at most once in so many times of what it costs.
 const SELDOM: u32 = 20;
-/// And at least this often: a walk of three seconds, past some ten million rows, still costs no more than that.
+/// And at least this often, whatever it costs: so long may a job that came in further ahead have to wait.
 const OFTEN: Duration = Duration::from_mins(1);
 
 /// A piece of a lane's index: ranks up to `to`, from a place on.
