@@ -176,7 +176,7 @@ impl Maintenance {
                 return Ok(());
             }
             // A store in memory never waits: others, and the shutdown, get their turn here.
-            tokio::task::yield_now().await;
+            crate::turn::give_way().await;
         }
     }
 

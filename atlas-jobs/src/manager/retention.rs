@@ -50,7 +50,7 @@ impl JobManager {
                 if !purged.more {
                     break;
                 }
-                tokio::task::yield_now().await;
+                crate::turn::give_way().await;
             }
         }
         Ok(report)

@@ -3,9 +3,9 @@
 //! Somebody's old snapshot keeps the server from removing the rows of jobs that were taken since: they stay at the front of
 //! their queue's index, and every claim would walk over all of them. So a claim starts where the last one found its first
 //! job, a little earlier for jobs whose transactions took their time, and only now and then at the very beginning: so seldom
-//! that the walk costs a twentieth of the time, unless it takes more than three seconds. Until then a job that came in further ahead waits: one
-//! from a long transaction, or one given back by a worker whose connection broke. Each priority has a front of its own, and
-//! priorities without one are looked at from their beginning, so that a more urgent job is never overlooked.
+//! that the walk costs a twentieth of the time, unless it takes more than three seconds. Until then a job that came in further
+//! ahead waits: one from a long transaction, or one given back by a worker whose connection broke. Each priority has a front of
+//! its own, and priorities without one are looked at from their beginning, so that a more urgent job is never overlooked.
 
 use atlas_schema::{JobKind, JobRecord, QueueName};
 use std::collections::{BTreeMap, HashMap};
