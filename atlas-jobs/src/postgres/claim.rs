@@ -2,7 +2,7 @@
 
 use super::Db;
 use super::error::BACKEND;
-use super::fronts::{Look, Piece};
+use super::fronts::{Look, Piece, Place};
 use super::record::{self, CLAIMED, JOB, Reader, group_of, int};
 use super::session::{Conn, Param, Session};
 use super::transition::Back;
@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::PoisonError;
 use std::time::Instant;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 const OPERATION: &str = "exchange";
 /// So many jobs whose time has come are made ready by one claim.
@@ -75,6 +76,8 @@ pub(super) fn in_order(jobs: &mut [JobRecord]) {
 pub(super) struct Sight {
     lanes: Vec<(QueueName, JobKind, Look)>,
     began: Instant,
+    /// From when on jobs may have become due, in milliseconds.
+    pub(super) deferred_from: i64,
 }
 
 impl Db {
@@ -118,7 +121,20 @@ impl Db {
         let lanes = wanted.queues.iter().flat_map(|queue| wanted.kinds.iter().map(move |kind| (queue, kind)));
         let look =
             |(queue, kind): (&QueueName, &JobKind)| (queue.clone(), kind.clone(), self.fronts.look(queue, kind, began));
-        Sight { lanes: lanes.map(look).collect(), began }
+        let lanes: Vec<_> = lanes.map(look).collect();
+        let deferred_from = self.fronts.deferred_from(lanes.iter().any(|(.., look)| look.whole));
+        Sight { lanes, began, deferred_from }
+    }
+
+    /// Once all that were due are ready, the next claim goes on behind them.
+    pub(super) fn note_promoted(&self, said: &[Row]) -> Result<(), StoreError> {
+        if let Some(row) = said.first() {
+            let row = Reader::new(row, OPERATION);
+            if row.get::<i64>(0)? < PROMOTED {
+                self.fronts.promoted(row.time(1)?);
+            }
+        }
+        Ok(())
     }
 
     /// A claim that may meet paused and limited queues. Who claims from a limited queue waits for its row: the count of what runs
@@ -182,8 +198,9 @@ impl Db {
         if rooms.is_empty() {
             return Ok(Vec::new());
         }
-        session.rows(PROMOTE, &[&PROMOTED]).await?;
-        let claimed = self.claim_rooms(session, worker, wanted, rooms).await?;
+        let sight = self.sight(wanted);
+        self.note_promoted(&session.rows(PROMOTE, &[&PROMOTED, &sight.deferred_from]).await?)?;
+        let claimed = self.claim_rooms(session, worker, wanted, rooms, sight).await?;
         for job in &claimed {
             if let Some(pace) = paces.get_mut(&job.queue) {
                 *pace = pace.spent(1);
@@ -203,14 +220,16 @@ impl Db {
         worker: &WorkerId,
         wanted: &Wanted,
         mut rooms: Vec<(&QueueName, i64)>,
+        sight: Sight,
     ) -> Result<Vec<JobRecord>, StoreError> {
         let mut claimed: Vec<JobRecord> = Vec::new();
+        let mut first = Some(sight);
         for _ in 0..MAX_ROUNDS {
             let left = wanted.limit.saturating_sub(claimed.len());
             if left == 0 || rooms.is_empty() {
                 break;
             }
-            let sight = self.sight(wanted);
+            let sight = first.take().unwrap_or_else(|| self.sight(wanted));
             let mut params = ClaimParams::new(worker.as_str(), wanted, &sight);
             params.limit = i64::try_from(left).unwrap_or(i64::MAX);
             params.queues = rooms.iter().map(|(queue, _)| queue.as_str()).collect();
@@ -261,9 +280,28 @@ pub(super) struct ClaimParams<'a> {
     /// The pieces of the lanes' indexes that are looked at, column by column.
     piece_queues: Vec<&'a str>,
     piece_kinds: Vec<&'a str>,
+    from: Places,
+    to: Places,
+}
+
+/// Places, column by column.
+#[derive(Default)]
+struct Places {
     ranks: Vec<i32>,
     run_at: Vec<i64>,
-    to: Vec<i32>,
+    ids: Vec<Uuid>,
+}
+
+impl Places {
+    fn push(&mut self, place: Place) {
+        self.ranks.push(place.rank);
+        self.run_at.push(place.run_at);
+        self.ids.push(place.id.as_uuid());
+    }
+
+    fn params(&self) -> [Param<'_>; 3] {
+        [&self.ranks, &self.run_at, &self.ids]
+    }
 }
 
 impl<'a> ClaimParams<'a> {
@@ -278,16 +316,14 @@ impl<'a> ClaimParams<'a> {
             controlled: false,
             piece_queues: Vec::new(),
             piece_kinds: Vec::new(),
-            ranks: Vec::new(),
-            run_at: Vec::new(),
-            to: Vec::new(),
+            from: Places::default(),
+            to: Places::default(),
         };
         for (queue, kind, look) in &sight.lanes {
-            for Piece { rank, run_at, to } in &look.pieces {
+            for Piece { from, to } in &look.pieces {
                 params.piece_queues.push(queue.as_str());
                 params.piece_kinds.push(kind.as_str());
-                params.ranks.push(*rank);
-                params.run_at.push(*run_at);
+                params.from.push(*from);
                 params.to.push(*to);
             }
         }
@@ -303,14 +339,15 @@ impl<'a> ClaimParams<'a> {
     pub(super) fn params(&self) -> Vec<Param<'_>> {
         match (self.queues.first(), self.kinds.first()) {
             (Some(queue), Some(kind)) if self.is_one() => {
-                vec![&self.worker, &self.limit, queue, kind, &self.ranks, &self.run_at, &self.to]
+                let lane: [Param<'_>; 4] = [&self.worker, &self.limit, queue, kind];
+                lane.into_iter().chain(self.from.params()).chain(self.to.params()).collect()
             }
             _ => self.many(),
         }
     }
 
     fn many(&self) -> Vec<Param<'_>> {
-        vec![
+        let lanes: [Param<'_>; 8] = [
             &self.worker,
             &self.limit,
             &self.queues,
@@ -319,10 +356,8 @@ impl<'a> ClaimParams<'a> {
             &self.controlled,
             &self.piece_queues,
             &self.piece_kinds,
-            &self.ranks,
-            &self.run_at,
-            &self.to,
-        ]
+        ];
+        lanes.into_iter().chain(self.from.params()).chain(self.to.params()).collect()
     }
 }
 

@@ -5,6 +5,7 @@
 //! another, and the state machine decides in between.
 
 use super::Db;
+use super::beat::{BEAT, MARK};
 use super::claim::{ClaimParams, Claimed, PROMOTE, PROMOTED, Sight, Wanted, in_order};
 use super::error::{BACKEND, failed};
 use super::record::{Reader, int};
@@ -24,14 +25,14 @@ use std::time::Duration;
 use tokio_postgres::{Row, Statement};
 
 const OPERATION: &str = "exchange";
-const BEAT: &str = include_str!("sql/beat.sql");
 const COMPLETE: &str = include_str!("sql/complete.sql");
 const HELD: &str = "SELECT l.id, l.cancel FROM unnest($1::uuid[], $2::int8[]) AS held (id, epoch),
  LATERAL (SELECT id, cancel FROM atlas_jobs_lease WHERE id = held.id AND epoch = held.epoch LIMIT 1) l";
 const PROGRESS: &str = "UPDATE atlas_jobs_lease l SET progress = held.progress
  FROM unnest($1::uuid[], $2::int8[], $3::text[]) AS held (id, epoch, progress)
  WHERE l.id = ANY($1::uuid[]) AND l.id = held.id AND l.epoch = held.epoch
-   AND EXISTS (SELECT FROM atlas_jobs_worker WHERE name = $4 AND xact = pg_current_xact_id())";
+   AND EXISTS (SELECT FROM atlas_jobs_worker WHERE ctid = nullif(current_setting('atlas_jobs.worker', true), '')::tid
+     AND name = $4 AND xact = pg_current_xact_id())";
 
 /// What the statements said.
 #[derive(Default)]
@@ -39,6 +40,7 @@ pub(super) struct Said {
     beat: Vec<Row>,
     completed: Vec<Row>,
     held: Vec<Row>,
+    promoted: Vec<Row>,
     pub(super) claimed: Vec<Row>,
 }
 
@@ -73,7 +75,7 @@ impl Db {
         self.eager.note_busy(&request.worker);
         if request.is_usual() && !self.is_controlled(request.claim.as_ref()) {
             let went = self.eager.go_along(&request, |wanted| self.sight(wanted)).await;
-            let (sight, said, mut client) = if let Some(went) = went {
+            let (sight, mut said, mut client) = if let Some(went) = went {
                 went?
             } else {
                 let client = self.client(OPERATION).await?;
@@ -81,10 +83,12 @@ impl Db {
                 let said = self.ask(&client, &request, sight.as_ref(), Frame::Whole).await?;
                 (sight, said, client)
             };
-            let Some(beat) = said.beat.first() else {
-                return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
-            };
-            let controlled: bool = Reader::new(beat, OPERATION).get(2)?;
+            if said.beat.is_empty() {
+                self.beats.forget(&request.worker);
+                said = self.ask(&client, &request, sight.as_ref(), Frame::Whole).await?;
+            }
+            let controlled: bool = self.beaten(&request, &said.beat)?.get(2)?;
+            self.note_promoted(&said.promoted)?;
             let session = Session::new(&client, OPERATION);
             let Answer { mut exchanged, open, put_off } = self.answer(session, &request, sight.as_ref(), &said).await?;
             if !open.is_empty() {
@@ -113,8 +117,7 @@ impl Db {
                 let rest = Wanted { queues: claim.queues.clone(), kinds: claim.kinds.clone(), limit };
                 let transaction = self.begin(&mut client, OPERATION).await?;
                 let session = Session::new(&transaction, OPERATION);
-                let mark = "UPDATE atlas_jobs_worker SET xact = pg_current_xact_id() WHERE name = $1 AND beat = $2";
-                session.rows(mark, &[&request.worker.as_str(), &request.beat]).await?;
+                session.rows(MARK, &[&request.worker.as_str(), &request.beat]).await?;
                 exchanged.claimed.extend(self.claim_controlled(session, &request.worker, &rest).await?);
                 transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
                 in_order(&mut exchanged.claimed);
@@ -149,6 +152,7 @@ impl Db {
         let queues: Vec<&str> =
             request.claim.as_ref().map_or(none, |claim| claim.queues.iter().map(AsRef::as_ref).collect());
         let worker = request.worker.as_str();
+        let place = self.beats.place(&request.worker);
         let beat = prepare(BEAT).await?;
         let none = Results::default();
         let results = request.results.first().unwrap_or(&none);
@@ -169,6 +173,7 @@ impl Db {
             Some(params) if params.is_one() => Some(prepare(&self.claims.one).await?),
             Some(_) => Some(prepare(&self.claims.many).await?),
         };
+        let deferred_from = sight.map_or(i64::MAX, |sight| sight.deferred_from);
         let promote = if claim.is_some() { Some(prepare(PROMOTE).await?) } else { None };
         let claim_params = claim_params.as_ref().map(ClaimParams::params);
 
@@ -176,11 +181,11 @@ impl Db {
         let (began, beat, completed, noted, held, promoted, claimed, committed) = tokio::join!(
             biased;
             begin(client, frame),
-            query(client, Some(beat), vec![&worker, &request.beat, &request.lease_ms, &queues]),
+            query(client, Some(beat), vec![&worker, &request.beat, &request.lease_ms, &queues, &place]),
             query(client, complete, vec![&worker, &acked, &results.epochs, &results.values]),
             query(client, note, vec![&news, &request.progress.epochs, &request.progress.values, &worker]),
             query(client, look, vec![&holding, &held.1]),
-            query(client, promote, vec![&PROMOTED]),
+            query(client, promote, vec![&PROMOTED, &deferred_from]),
             query(client, claim, claim_params.unwrap_or_default()),
             client.batch_execute("COMMIT"),
         );
@@ -191,7 +196,8 @@ impl Db {
             beat: beat.map_err(wrong)?,
             completed: completed.map_err(wrong)?,
             held: noted.and(held).map_err(wrong)?,
-            claimed: promoted.and(claimed).map_err(wrong)?,
+            promoted: promoted.map_err(wrong)?,
+            claimed: claimed.map_err(wrong)?,
         };
         committed.map_err(wrong)?;
         Ok(said)
@@ -253,12 +259,7 @@ impl Db {
     /// The careful way: statement by statement, with decisions in between.
     async fn step_by_step<C: Conn>(&self, session: Session<'_, C>, request: &Request) -> Result<Exchanged, StoreError> {
         let worker = request.worker.as_str();
-        let queues: Vec<&str> = Vec::new();
-        let beat = session.rows(BEAT, &[&worker, &request.beat, &request.lease_ms, &queues]).await?;
-        let Some(beat) = beat.first() else {
-            return Err(StoreError::new(Kind::Conflict, BACKEND, OPERATION));
-        };
-        let number: i32 = Reader::new(beat, OPERATION).get(0)?;
+        let number = self.beat(session, request).await?;
         let mut exchanged = Exchanged::default();
         let mut done = HashMap::new();
         for Results { ids, epochs, values } in &request.results {

@@ -4,6 +4,7 @@
 //! nearly all of them, are written in sets by statements that say the same (`sql/claim_rest.sql`, `sql/complete.sql`), and the
 //! tests hold them to it. The database's clock is the only one that decides anything.
 
+mod beat;
 mod claim;
 mod coalesce;
 mod columns;
@@ -69,6 +70,7 @@ struct Db {
     fronts: Fronts,
     waiting: coalesce::Waiting,
     eager: eager::Eager,
+    beats: beat::Beats,
     waker: Arc<Waker>,
     /// Queues that were seen to be paused or limited: claims from them go the careful way at once.
     controlled: RwLock<HashSet<QueueName>>,
@@ -93,6 +95,7 @@ impl PostgresJobs {
             fronts: Fronts::default(),
             waiting: coalesce::Waiting::default(),
             eager: eager::Eager::default(),
+            beats: beat::Beats::default(),
             waker: Arc::new(Waker::new()),
             controlled: RwLock::default(),
         };

@@ -8,7 +8,7 @@ use crate::cursor::Cursor;
 use crate::error::{Kind, StoreError};
 use crate::kernel::{check_limit, readable};
 use crate::store::{Count, HistoryOptions, JobRef, ListOptions, Order, Page, Scope, Statistics};
-use atlas_schema::{AuditEvent, JobId, JobRecord, Timestamp};
+use atlas_schema::{AuditEvent, JobId, JobRecord, JobStatus, Timestamp};
 use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -126,13 +126,15 @@ impl Db {
             let (queue, kind) = (row.text(0)?, row.text(1)?);
             Ok(Count { queue, kind, status: row.status(2)?, jobs: row.number(3)?, processing })
         };
-        let counts: Result<Vec<Count>, StoreError> = rows.iter().map(read).collect();
+        let counts: Vec<Count> = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
         let mut oldest = None;
-        if scope.parent.is_none() {
+        // Where nothing waits, to look for it might be a walk over all that did. Those of other tenants are not counted here.
+        let any = tenant.is_some() || counts.iter().any(|count| count.status == JobStatus::Pending);
+        if any && scope.parent.is_none() {
             let rows = session.rows(include_str!("sql/oldest.sql"), &[&queue, &kind]).await?;
             oldest = rows.first().map(|row| Reader::new(row, OPERATION).maybe_time(0)).transpose()?.flatten();
         }
-        Ok(Statistics::new(counts?, oldest))
+        Ok(Statistics::new(counts, oldest))
     }
 }
 

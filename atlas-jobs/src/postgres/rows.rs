@@ -257,6 +257,6 @@ impl Write {
 }
 
 /// The ids as the driver takes them.
-pub(super) fn uuids<'a>(ids: impl IntoIterator<Item = &'a JobId>) -> Vec<impl tokio_postgres::types::ToSql + Sync> {
+pub(super) fn uuids<'a>(ids: impl IntoIterator<Item = &'a JobId>) -> Vec<uuid::Uuid> {
     ids.into_iter().map(JobId::as_uuid).collect()
 }

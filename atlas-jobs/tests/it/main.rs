@@ -28,6 +28,8 @@ mod postgres;
 #[cfg(feature = "postgres")]
 mod postgres_eager;
 #[cfg(feature = "postgres")]
+mod postgres_held;
+#[cfg(feature = "postgres")]
 mod postgres_races;
 mod prefetch;
 mod recovery;

@@ -1,7 +1,8 @@
 -- $1 worker, $2 ids in order, $3 epochs, $4 results. The way of nearly all outcomes: the holder of a lease has a result.
 WITH worker AS MATERIALIZED (
   SELECT no, seen_at, json_build_object('kind', 'worker', 'id', name)::text AS actor
-  FROM atlas_jobs_worker WHERE name = $1 AND xact = pg_current_xact_id()
+  FROM atlas_jobs_worker
+  WHERE ctid = nullif(current_setting('atlas_jobs.worker', true), '')::tid AND name = $1 AND xact = pg_current_xact_id()
 ), ended AS (
   -- Each looked up by its key, whatever the planner believes of the size of a table that was analysed while it was empty.
   -- The ids are sorted, so that the place of one among them is found by halves, and with it its epoch and its result.

@@ -1,8 +1,10 @@
--- $1 the most. Jobs whose time has come move to where they are claimed.
+-- $1 the most, $2 from when on. Jobs whose time has come move to where they are claimed. Gives how many, and the time.
 WITH due AS (
   DELETE FROM atlas_jobs_deferred WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM atlas_jobs_deferred WHERE run_at <= atlas_jobs_now()
+    SELECT ctid FROM atlas_jobs_deferred WHERE run_at BETWEEN $2 AND atlas_jobs_now()
     ORDER BY run_at, id LIMIT $1 FOR UPDATE SKIP LOCKED))
   RETURNING *
+), moved AS (
+  INSERT INTO atlas_jobs_ready SELECT * FROM due
 )
-INSERT INTO atlas_jobs_ready SELECT * FROM due
+SELECT count(*), atlas_jobs_now() FROM due
