@@ -7,13 +7,13 @@
 use super::Db;
 use super::beat::{BEAT, MARK};
 use super::claim::{ClaimParams, Claimed, PROMOTE, PROMOTED, Sight, Wanted, in_order};
-use super::error::{BACKEND, failed};
+use super::error::failed;
 use super::record::{Reader, int};
 use super::request::{News, Request, Results};
 use super::rows::uuids;
 use super::session::{BEGIN, Conn, Param, Session};
 use super::transition::{Back, Locked};
-use crate::error::{Kind, StoreError};
+use crate::error::StoreError;
 use crate::kernel::{readable, unfit};
 use crate::state::{self, Command, Reject};
 use crate::store::{Ack, AckAction, AckOutcome, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE};
