@@ -17,26 +17,45 @@ const FEW: usize = 16;
 
 /// The statements that add jobs.
 pub(super) struct InsertSql {
-    plain: String,
-    free: String,
+    /// A key that is taken is an error.
+    plain: Statements,
+    /// Jobs whose keys are taken are left out.
+    free: Statements,
+}
+
+/// One job, up to [`FEW`], or any number.
+struct Statements {
     one: String,
     few: String,
+    many: String,
 }
 
 impl InsertSql {
     pub(super) fn new() -> Self {
-        let rest = include_str!("sql/insert_rest.sql");
+        Self { plain: Statements::new(false), free: Statements::new(true) }
+    }
+}
+
+impl Statements {
+    fn new(free: bool) -> Self {
+        let sql = |sql: &str| format!("{}{}", marked(sql, free), include_str!("sql/insert_rest.sql"));
         let rows = |count| {
             let rows: Vec<String> = (0..count).map(row).collect();
-            format!("{}{rest}", include_str!("sql/insert_few.sql").replace("{rows}", &rows.join(", ")))
+            sql(&include_str!("sql/insert_few.sql").replace("{rows}", &rows.join(", ")))
         };
-        Self {
-            plain: format!("{}{rest}", include_str!("sql/insert.sql")),
-            free: format!("{}{rest}", include_str!("sql/insert_free.sql")),
-            one: rows(1),
-            few: rows(FEW),
-        }
+        Self { one: rows(1), few: rows(FEW), many: sql(include_str!("sql/insert.sql")) }
     }
+}
+
+/// With what stands between the marks, or without.
+fn marked(sql: &str, free: bool) -> String {
+    let mut text = String::with_capacity(sql.len());
+    for (at, piece) in sql.split("{if free}").enumerate() {
+        let (inside, rest) = if at == 0 { ("", piece) } else { piece.split_once("{end}").unwrap_or(("", piece)) };
+        text.push_str(if free { inside } else { "" });
+        text.push_str(rest);
+    }
+    text
 }
 
 /// The types of [`Columns`], in order.
@@ -112,6 +131,11 @@ impl<'a> Columns<'a> {
         Ok(columns)
     }
 
+    /// Whether no job has a key that another may have too.
+    fn are_keyless(&self) -> bool {
+        self.keys.iter().chain(&self.external).all(Option::is_none)
+    }
+
     /// Adds those whose keys are free; with `plain`, a key that is taken may be an error, and nothing is added.
     pub(super) async fn insert<C: Conn>(
         &self,
@@ -121,6 +145,9 @@ impl<'a> Columns<'a> {
     ) -> Result<Vec<Row>, StoreError> {
         let ids = uuids(&self.ids);
         let parents: Vec<_> = self.parents.iter().map(|parent| parent.as_ref().map(JobId::as_uuid)).collect();
+        // A few with keys go the careful way at once: callers that repeat themselves add few at a time.
+        let plain = plain && (ids.len() > FEW || self.are_keyless());
+        let sql = if plain { &sql.plain } else { &sql.free };
         if ids.len() <= FEW {
             let row = |at: usize| -> Option<[Param<'_>; 16]> {
                 Some([
@@ -170,7 +197,7 @@ impl<'a> Columns<'a> {
             &self.deadlines,
             &self.payloads,
         ];
-        session.rows(if plain { &sql.plain } else { &sql.free }, &params).await
+        session.rows(&sql.many, &params).await
     }
 
     /// The job rows of records from elsewhere, with their own times; those whose keys are free.

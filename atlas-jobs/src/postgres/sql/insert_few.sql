@@ -1,4 +1,4 @@
--- As `insert_free.sql`, for a few jobs that come as rows: so many arrays cost more than what they hold. A row without an id is no job.
+-- As `insert.sql`, for a few jobs that come as rows: so many arrays cost more than what they hold. A row without an id is no job.
 WITH given AS MATERIALIZED (
   SELECT given.*, t.now FROM (SELECT atlas_jobs_now() AS now) t, (VALUES {rows})
     AS given (id, grp, lane, max_attempts, priority, schema_version, correlation_id, tenant, external_id, idempotency_key,
@@ -10,9 +10,8 @@ WITH given AS MATERIALIZED (
   SELECT id, now, grp, max_attempts, priority, schema_version, correlation_id, tenant, external_id, idempotency_key,
     parent, follow, more, payload
   FROM given
-  ON CONFLICT DO NOTHING
-  RETURNING id
+  {if free}ON CONFLICT DO NOTHING RETURNING id{end}
 ), new AS (
   SELECT id, grp, lane, priority, deadline, follow IS NOT NULL AS follows, greatest(at, now) AS run_at, now
-  FROM given WHERE (id IN (SELECT id FROM job)) IS TRUE
+  FROM given {if free}WHERE (id IN (SELECT id FROM job)) IS TRUE{end}
 ),
