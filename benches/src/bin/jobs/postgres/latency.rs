@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Jobs of one turn.
 const JOBS: usize = 100;
-/// The first ones prepare the statements of each connection, and do not count.
-const FIRST: usize = 10;
+/// The first ones, of each program, do not count: they prepare the statements of each connection, and fill the first page of each
+/// table, at which the server creates a file.
+const FIRST: usize = 100;
 /// Between two of them, so that the worker is idle again.
 const PAUSE: Duration = Duration::from_millis(20);
 
