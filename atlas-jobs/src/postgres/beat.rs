@@ -59,6 +59,7 @@ impl Db {
         let mut place = self.beats.place(&request.worker);
         let mut rows = session.rows(BEAT, &[&worker, &request.beat, &request.lease_ms, &queues, &place]).await?;
         if rows.is_empty() {
+            // Servers differ in whether an update by place follows a row that moves in that very moment.
             self.beats.forget(&request.worker);
             place = None;
             rows = session.rows(BEAT, &[&worker, &request.beat, &request.lease_ms, &queues, &place]).await?;

@@ -1,15 +1,15 @@
 //! Claiming: which jobs a worker gets, from one queue or many, controlled or not.
 
 use super::Db;
-use super::error::BACKEND;
-use super::fronts::{Look, Piece, Place};
+use super::error::{BACKEND, corrupt};
+use super::fronts::{Look, Outcome, Piece, Place};
 use super::record::{self, CLAIMED, JOB, Reader, group_of, int};
 use super::session::{Conn, Param, Session};
 use super::transition::Back;
 use crate::error::StoreError;
 use crate::kernel::{check_limit, unreadable};
 use crate::store::{Claim, Pace, QueueState};
-use atlas_schema::{JobKind, JobRecord, QueueName, WorkerId};
+use atlas_schema::{JobKind, JobRecord, QueueName, Timestamp, WorkerId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::PoisonError;
 use std::time::Instant;
@@ -51,6 +51,13 @@ pub(super) struct Wanted {
     pub(super) limit: usize,
 }
 
+impl Wanted {
+    /// Whether so many rows are all there were. Of several lanes some may have been passed over for others.
+    pub(super) fn is_all(&self, rows: usize) -> bool {
+        self.queues.len() == 1 && self.kinds.len() == 1 && rows < self.limit
+    }
+}
+
 pub(super) fn wanted(claim: Option<Claim>) -> Result<Option<Wanted>, StoreError> {
     let Some(claim) = claim else { return Ok(None) };
     check_limit(claim.limit, 0, BACKEND, OPERATION)?;
@@ -75,7 +82,7 @@ pub(super) fn in_order(jobs: &mut [JobRecord]) {
 /// Where one claim looks, lane by lane.
 pub(super) struct Sight {
     lanes: Vec<(QueueName, JobKind, Look)>,
-    began: Instant,
+    pub(super) began: Instant,
     /// From when on jobs may have become due, in milliseconds.
     pub(super) deferred_from: i64,
 }
@@ -87,6 +94,7 @@ impl Db {
         session: Session<'_, C>,
         worker: &WorkerId,
         sight: &Sight,
+        outcome: Outcome,
         rows: &[Row],
     ) -> Result<Claimed, StoreError> {
         let groups: Result<Vec<i32>, _> = rows.iter().map(|row| group_of(row, OPERATION)).collect();
@@ -102,9 +110,10 @@ impl Db {
             }
         }
         in_order(&mut jobs);
+        let outcome = Outcome { all: outcome.all && bad.is_empty(), ..outcome };
         for (queue, kind, look) in &sight.lanes {
             let own = jobs.iter().filter(|job| job.queue == *queue && job.kind == *kind);
-            self.fronts.found((queue, kind), look, sight.began, own);
+            self.fronts.found((queue, kind), look, &outcome, own);
         }
         let mut put_off = 0;
         if !bad.is_empty() {
@@ -117,8 +126,12 @@ impl Db {
 
     /// Where a claim that begins now should look.
     pub(super) fn sight(&self, wanted: &Wanted) -> Sight {
+        self.sight_of(wanted.queues.iter(), &wanted.kinds)
+    }
+
+    fn sight_of<'a>(&self, queues: impl Iterator<Item = &'a QueueName>, kinds: &[JobKind]) -> Sight {
         let began = Instant::now();
-        let lanes = wanted.queues.iter().flat_map(|queue| wanted.kinds.iter().map(move |kind| (queue, kind)));
+        let lanes = queues.flat_map(|queue| kinds.iter().map(move |kind| (queue, kind)));
         let look =
             |(queue, kind): (&QueueName, &JobKind)| (queue.clone(), kind.clone(), self.fronts.look(queue, kind, began));
         let lanes: Vec<_> = lanes.map(look).collect();
@@ -126,15 +139,15 @@ impl Db {
         Sight { lanes, began, deferred_from }
     }
 
-    /// Once all that were due are ready, the next claim goes on behind them.
-    pub(super) fn note_promoted(&self, said: &[Row]) -> Result<(), StoreError> {
-        if let Some(row) = said.first() {
-            let row = Reader::new(row, OPERATION);
-            if row.get::<i64>(0)? < PROMOTED {
-                self.fronts.promoted(row.time(1)?);
-            }
+    /// Once all that were due are ready, the next claim goes on behind them. Gives the server's time.
+    pub(super) fn note_promoted(&self, said: &[Row]) -> Result<Timestamp, StoreError> {
+        let row = said.first().ok_or_else(|| corrupt(OPERATION, "the server gave no answer"))?;
+        let row = Reader::new(row, OPERATION);
+        let now = row.time(1)?;
+        if row.get::<i64>(0)? < PROMOTED {
+            self.fronts.promoted(now);
         }
-        Ok(())
+        Ok(now)
     }
 
     /// A claim that may meet paused and limited queues. Who claims from a limited queue waits for its row: the count of what runs
@@ -198,9 +211,9 @@ impl Db {
         if rooms.is_empty() {
             return Ok(Vec::new());
         }
-        let sight = self.sight(wanted);
-        self.note_promoted(&session.rows(PROMOTE, &[&PROMOTED, &sight.deferred_from]).await?)?;
-        let claimed = self.claim_rooms(session, worker, wanted, rooms, sight).await?;
+        let sight = self.sight_of(rooms.iter().map(|(queue, _)| *queue), &wanted.kinds);
+        let now = self.note_promoted(&session.rows(PROMOTE, &[&PROMOTED, &sight.deferred_from]).await?)?;
+        let claimed = self.claim_rooms(session, worker, wanted, rooms, (sight, now)).await?;
         for job in &claimed {
             if let Some(pace) = paces.get_mut(&job.queue) {
                 *pace = pace.spent(1);
@@ -220,7 +233,7 @@ impl Db {
         worker: &WorkerId,
         wanted: &Wanted,
         mut rooms: Vec<(&QueueName, i64)>,
-        sight: Sight,
+        (sight, at): (Sight, Timestamp),
     ) -> Result<Vec<JobRecord>, StoreError> {
         let mut claimed: Vec<JobRecord> = Vec::new();
         let mut first = Some(sight);
@@ -229,14 +242,17 @@ impl Db {
             if left == 0 || rooms.is_empty() {
                 break;
             }
-            let sight = first.take().unwrap_or_else(|| self.sight(wanted));
+            let again = || self.sight_of(rooms.iter().map(|(queue, _)| *queue), &wanted.kinds);
+            let sight = first.take().unwrap_or_else(again);
             let mut params = ClaimParams::new(worker.as_str(), wanted, &sight);
             params.limit = i64::try_from(left).unwrap_or(i64::MAX);
             params.queues = rooms.iter().map(|(queue, _)| queue.as_str()).collect();
             params.rooms = rooms.iter().map(|(_, room)| *room).collect();
             params.controlled = true;
+            let asked = Instant::now();
             let rows = session.rows(&self.claims.many, &params.many()).await?;
-            let Claimed { jobs, put_off } = self.claimed(session, worker, &sight, &rows).await?;
+            let outcome = Outcome { began: sight.began, cost: asked.elapsed(), at, all: false };
+            let Claimed { jobs, put_off } = self.claimed(session, worker, &sight, outcome, &rows).await?;
             for job in &jobs {
                 if let Some((_, room)) = rooms.iter_mut().find(|(queue, _)| **queue == job.queue) {
                     *room -= 1;

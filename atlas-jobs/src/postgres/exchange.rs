@@ -8,6 +8,7 @@ use super::Db;
 use super::beat::{BEAT, MARK};
 use super::claim::{ClaimParams, Claimed, PROMOTE, PROMOTED, Sight, Wanted, in_order};
 use super::error::failed;
+use super::fronts::Outcome;
 use super::record::{Reader, int};
 use super::request::{News, Request, Results};
 use super::rows::uuids;
@@ -21,7 +22,7 @@ use atlas_schema::{Actor, CancelRequest, JobId, JobRecord, JobStatus, WorkerId};
 use deadpool_postgres::GenericClient;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_postgres::{Row, Statement};
 
 const OPERATION: &str = "exchange";
@@ -42,6 +43,8 @@ pub(super) struct Said {
     held: Vec<Row>,
     promoted: Vec<Row>,
     pub(super) claimed: Vec<Row>,
+    /// How long the claim took the server.
+    walk: Duration,
 }
 
 /// What they come to.
@@ -71,6 +74,15 @@ async fn begin<C: GenericClient>(client: &C, frame: Frame) -> Result<(), tokio_p
 
 impl Db {
     pub(super) async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
+        let exchanged = self.exchange_once(exchange).await;
+        if exchanged.is_err() {
+            // What it took may be free again, and others may have passed it over meanwhile.
+            self.fronts.forget();
+        }
+        exchanged
+    }
+
+    async fn exchange_once(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
         let request = Arc::new(Request::new(exchange, self.capabilities().max_result_bytes)?);
         self.eager.note_busy(&request.worker);
         if request.is_usual() && !self.is_controlled(request.claim.as_ref()) {
@@ -84,11 +96,11 @@ impl Db {
                 (sight, said, client)
             };
             if said.beat.is_empty() {
+                // Nothing was done. Servers differ in whether an update by place follows a row that moves in that very moment.
                 self.beats.forget(&request.worker);
                 said = self.ask(&client, &request, sight.as_ref(), Frame::Whole).await?;
             }
             let controlled: bool = self.beaten(&request, &said.beat)?.get(2)?;
-            self.note_promoted(&said.promoted)?;
             let session = Session::new(&client, OPERATION);
             let Answer { mut exchanged, open, put_off } = self.answer(session, &request, sight.as_ref(), &said).await?;
             if !open.is_empty() {
@@ -117,7 +129,10 @@ impl Db {
                 let rest = Wanted { queues: claim.queues.clone(), kinds: claim.kinds.clone(), limit };
                 let transaction = self.begin(&mut client, OPERATION).await?;
                 let session = Session::new(&transaction, OPERATION);
-                session.rows(MARK, &[&request.worker.as_str(), &request.beat]).await?;
+                let marked = session.rows(MARK, &[&request.worker.as_str(), &request.beat]).await?;
+                if let Some(place) = marked.first().map(|row| Reader::new(row, OPERATION).get(0)).transpose()? {
+                    self.beats.note(&request.worker, place);
+                }
                 exchanged.claimed.extend(self.claim_controlled(session, &request.worker, &rest).await?);
                 transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
                 in_order(&mut exchanged.claimed);
@@ -185,19 +200,21 @@ impl Db {
             query(client, complete, vec![&worker, &acked, &results.epochs, &results.values]),
             query(client, note, vec![&news, &request.progress.epochs, &request.progress.values, &worker]),
             query(client, look, vec![&holding, &held.1]),
-            query(client, promote, vec![&PROMOTED, &deferred_from]),
-            query(client, claim, claim_params.unwrap_or_default()),
+            async { (query(client, promote, vec![&PROMOTED, &deferred_from]).await, Instant::now()) },
+            async { (query(client, claim, claim_params.unwrap_or_default()).await, Instant::now()) },
             client.batch_execute("COMMIT"),
         );
         let wrong = |error| failed(OPERATION, &error);
         // The first failure is the cause; those after it only say that the transaction is over.
         began.map_err(wrong)?;
+        let ((promoted, from), (claimed, to)) = (promoted, claimed);
         let said = Said {
             beat: beat.map_err(wrong)?,
             completed: completed.map_err(wrong)?,
             held: noted.and(held).map_err(wrong)?,
             promoted: promoted.map_err(wrong)?,
             claimed: claimed.map_err(wrong)?,
+            walk: to.saturating_duration_since(from),
         };
         committed.map_err(wrong)?;
         Ok(said)
@@ -249,9 +266,14 @@ impl Db {
                 None => lost(jobs.get(&one.job), one),
             });
         }
-        let Claimed { jobs: claimed, put_off } = match sight {
-            Some(sight) => self.claimed(session, &request.worker, sight, &said.claimed).await?,
-            None => Claimed { jobs: Vec::new(), put_off: 0 },
+        let Claimed { jobs: claimed, put_off } = match (sight, &request.claim) {
+            (Some(sight), Some(wanted)) => {
+                let at = self.note_promoted(&said.promoted)?;
+                let all = wanted.is_all(said.claimed.len());
+                let outcome = Outcome { began: sight.began, cost: said.walk, at, all };
+                self.claimed(session, &request.worker, sight, outcome, &said.claimed).await?
+            }
+            _ => Claimed { jobs: Vec::new(), put_off: 0 },
         };
         Ok(Answer { exchanged: Exchanged { acks, held, claimed, reconciled: 0 }, open, put_off })
     }

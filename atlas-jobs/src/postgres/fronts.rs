@@ -2,27 +2,26 @@
 //!
 //! Somebody's old snapshot keeps the server from removing the rows of jobs that were taken since: they stay at the front of
 //! their queue's index, and every claim would walk over all of them. So a claim starts at the last job that the one before it
-//! found, and looks a little ahead of it, for jobs whose transactions took their time, only if there is not enough behind it,
-//! or once a second. Now and then it starts at the very beginning: so seldom that the walk costs a fiftieth of the time,
-//! unless it takes more than six seconds. Until then a job that came in further ahead waits: one from a long transaction, or
-//! one given back by a worker whose connection broke. Each priority has a front of its own, and priorities without one are
-//! looked at from their beginning, so that a more urgent job is never overlooked.
+//! found, or half a second ago, if that is earlier: jobs come in as late as their transactions took. Now and then it starts at the
+//! very beginning: so seldom that the walk costs a fiftieth of the time, unless it takes more than six seconds. Until then a job
+//! that came in further ahead waits: one from a long transaction, or one that was passed over since somebody held it who then gave
+//! it back unchanged. Each priority has a front of its own, and priorities without one are looked at from their beginning, so that
+//! a more urgent job is never overlooked.
 
 use atlas_schema::{JobId, JobKind, JobRecord, QueueName, Timestamp};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Transactions that add jobs may take so long, and their jobs are still found at once.
 const MARGIN: Duration = Duration::from_millis(500);
-/// Or so much later, where jobs behind the front leave no time to look ahead of it.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// The whole queue is walked at most once in so many times of what it costs.
 const SELDOM: u32 = 50;
 /// And at least this often, whatever it costs: so long may a job that came in further ahead have to wait.
 const OFTEN: Duration = Duration::from_mins(5);
-/// Priorities of a lane that have a front: each is three pieces of every claim. It is those that claims met last.
+/// Priorities of a lane that have a front: each is two pieces of every claim. It is those that claims met last.
 const MOST_RANKS: usize = 8;
 
 /// A place in a lane's index.
@@ -35,21 +34,20 @@ pub(super) struct Place {
 
 impl Place {
     const fn start_of(rank: i32) -> Self {
-        Self { rank, run_at: i64::MIN, id: JobId::MIN }
+        Self::at(rank, i64::MIN)
     }
 
     /// Behind every job of that rank: no time is so late.
     const fn end_of(rank: i32) -> Self {
-        Self { rank, run_at: i64::MAX, id: JobId::MIN }
+        Self::at(rank, i64::MAX)
     }
 
     fn of(job: &JobRecord) -> Self {
         Self { rank: -i32::from(job.priority), run_at: job.run_at.as_millis(), id: job.id }
     }
 
-    /// For whose transaction took its time.
-    fn ahead(self) -> Self {
-        Self { run_at: before(self.run_at), id: JobId::MIN, ..self }
+    const fn at(rank: i32, run_at: i64) -> Self {
+        Self { rank, run_at, id: JobId::MIN }
     }
 }
 
@@ -68,35 +66,46 @@ const WHOLE: Piece = Piece { from: Place::start_of(i32::MIN), to: Place::end_of(
 
 /// What this process knows of one lane.
 struct Front {
-    /// By rank: the last job found, and when.
-    last: BTreeMap<i32, (Place, Instant)>,
+    ranks: BTreeMap<i32, Known>,
     walked: Instant,
     cost: Duration,
-    looked_ahead: Instant,
+}
+
+/// What it knows of one priority.
+struct Known {
+    /// All jobs before it were taken.
+    from: Place,
+    /// When a claim last found one.
+    met: Instant,
+    /// When a claim last found one further ahead: those that had begun by then know nothing of what else is there.
+    lowered: Option<Instant>,
 }
 
 impl Front {
-    /// In the order in which they are looked at, until there are jobs enough.
-    fn pieces(&self, ahead_first: bool) -> Vec<Piece> {
-        let mut pieces = Vec::with_capacity(self.last.len() * 3 + 1);
+    fn pieces(&self) -> Vec<Piece> {
+        let mut pieces = Vec::with_capacity(self.ranks.len() * 2 + 1);
         let mut next = Some(i32::MIN);
-        for (rank, (place, _)) in &self.last {
+        for (rank, known) in &self.ranks {
             if let Some(from) = next.filter(|from| from < rank) {
                 pieces.push(Piece { from: Place::start_of(from), to: Place::end_of(rank - 1) });
             }
-            let (ahead, end) = (place.ahead(), Place::end_of(*rank));
-            if ahead_first {
-                pieces.push(Piece { from: ahead, to: end });
-            } else {
-                pieces.push(Piece { from: *place, to: end });
-                pieces.push(Piece { from: ahead, to: *place });
-            }
+            pieces.push(Piece { from: known.from, to: Place::end_of(*rank) });
             next = rank.checked_add(1);
         }
         if let Some(rank) = next {
             pieces.push(Piece { from: Place::start_of(rank), to: Place::end_of(i32::MAX) });
         }
         pieces
+    }
+}
+
+impl Known {
+    fn moves(&mut self, from: Place, began: Instant, now: Instant) {
+        if from < self.from {
+            (self.from, self.lowered) = (from, Some(now));
+        } else if self.lowered.is_none_or(|lowered| lowered <= began) {
+            self.from = from;
+        }
     }
 }
 
@@ -119,31 +128,43 @@ pub(super) struct Look {
     pub(super) whole: bool,
 }
 
+/// What one claim of a lane came to.
+pub(super) struct Outcome {
+    pub(super) began: Instant,
+    /// What the statement took.
+    pub(super) cost: Duration,
+    /// The server's time when it looked.
+    pub(super) at: Timestamp,
+    /// It found all there was to find.
+    pub(super) all: bool,
+}
+
 impl Fronts {
     /// Where a claim of this lane should look at `now`.
     pub(super) fn look(&self, queue: &QueueName, kind: &JobKind, now: Instant) -> Look {
-        let mut known = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.get_mut(queue).and_then(|kinds| kinds.get_mut(kind)) {
+        match self.lanes().get_mut(queue).and_then(|kinds| kinds.get_mut(kind)) {
             Some(front) if now.duration_since(front.walked) < (front.cost * SELDOM).min(OFTEN) => {
-                let ahead_first = now.duration_since(front.looked_ahead) >= PATIENCE;
-                if ahead_first {
-                    front.looked_ahead = now;
-                }
-                Look { pieces: front.pieces(ahead_first), whole: false }
+                Look { pieces: front.pieces(), whole: false }
             }
-            _ => Look { pieces: vec![WHOLE], whole: true },
+            front => {
+                if let Some(front) = front {
+                    // One at a time.
+                    front.walked = now;
+                }
+                Look { pieces: vec![WHOLE], whole: true }
+            }
         }
     }
 
-    /// What a claim of this lane, begun at `began`, found: the last job of each priority, at least.
+    /// What a claim of this lane found: the last job of each priority, at least.
     pub(super) fn found<'a>(
         &self,
         (queue, kind): (&QueueName, &JobKind),
         look: &Look,
-        began: Instant,
+        outcome: &Outcome,
         jobs: impl Iterator<Item = &'a JobRecord>,
     ) {
-        let mut known = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lanes();
         let now = Instant::now();
         if look.whole {
             // What was walked so long ago is walked anew before it is used again: it only takes room.
@@ -154,22 +175,35 @@ impl Fronts {
         }
         let kinds = known.entry(queue.clone()).or_default();
         let front = kinds.entry(kind.clone()).or_insert_with(|| Front {
-            last: BTreeMap::new(),
+            ranks: BTreeMap::new(),
             walked: now,
-            cost: Duration::ZERO,
-            looked_ahead: began,
+            cost: outcome.cost,
         });
         if look.whole {
-            (front.walked, front.cost, front.looked_ahead) = (now, now.duration_since(began), began);
+            (front.walked, front.cost) = (now, outcome.cost);
         }
-        let mut found: BTreeMap<i32, Place> = BTreeMap::new();
+        let late = before(outcome.at.as_millis());
+        let mut last: BTreeMap<i32, Place> = BTreeMap::new();
         for place in jobs.map(Place::of) {
-            found.entry(place.rank).and_modify(|last| *last = place.max(*last)).or_insert(place);
+            last.entry(place.rank).and_modify(|last| *last = place.max(*last)).or_insert(place);
         }
-        front.last.extend(found.into_iter().map(|(rank, place)| (rank, (place, now))));
-        while front.last.len() > MOST_RANKS {
-            let stalest = front.last.iter().min_by_key(|(_, (_, met))| *met).map(|(rank, _)| *rank);
-            stalest.and_then(|rank| front.last.remove(&rank));
+        for (rank, place) in last {
+            let from = if outcome.all { Place::at(rank, late) } else { place.min(Place::at(rank, late)) };
+            let new = Known { from, met: now, lowered: None };
+            let known = front.ranks.entry(rank).or_insert(new);
+            known.met = now;
+            known.moves(from, outcome.began, now);
+        }
+        if outcome.all {
+            for (rank, known) in &mut front.ranks {
+                known.moves(Place::at(*rank, late), outcome.began, now);
+            }
+        }
+        while front.ranks.len() > MOST_RANKS {
+            // Of those met at the same time, not the most urgent.
+            let stalest = front.ranks.iter().min_by_key(|(rank, known)| (known.met, Reverse(**rank)));
+            let stalest = stalest.map(|(rank, _)| *rank);
+            stalest.and_then(|rank| front.ranks.remove(&rank));
         }
     }
 
@@ -179,14 +213,22 @@ impl Fronts {
         if whole { i64::MIN } else { before(self.promoted.load(Ordering::Relaxed)) }
     }
 
-    /// A claim made all ready that were due at `now`, by the server's clock: also if that was turned back.
+    /// A claim made all ready that were due at `now`, by the server's clock. If that was turned back, new jobs are ahead of all
+    /// fronts.
     pub(super) fn promoted(&self, now: Timestamp) {
-        self.promoted.store(now.as_millis(), Ordering::Relaxed);
+        let last = self.promoted.swap(now.as_millis(), Ordering::Relaxed);
+        if now.as_millis() < before(last) {
+            self.lanes().clear();
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, HashMap<QueueName, HashMap<JobKind, Front>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets everything: jobs may have come in anywhere.
     pub(super) fn forget(&self) {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lanes().clear();
         self.promoted.store(i64::MIN, Ordering::Relaxed);
     }
 }
@@ -208,6 +250,45 @@ mod tests {
         job.record().clone()
     }
 
+    const SOME_TIME: i64 = 1_800_000_000_000;
+
+    fn lane() -> (QueueName, JobKind) {
+        (QueueName::new("q").unwrap(), JobKind::new("k").unwrap())
+    }
+
+    /// So many milliseconds after some time.
+    fn time(millis: i64) -> Timestamp {
+        Timestamp::from_millis(SOME_TIME + millis).unwrap()
+    }
+
+    /// Of a claim that began at `began`, at `at` by the server's clock.
+    fn outcome(began: Instant, at: i64, all: bool) -> Outcome {
+        Outcome { began, cost: OFTEN, at: time(at), all }
+    }
+
+    fn at(priority: i16, run_at: i64) -> JobRecord {
+        JobRecord { run_at: time(run_at), ..job(priority) }
+    }
+
+    /// Where a claim of that priority would start.
+    fn from(fronts: &Fronts, rank: i32) -> i64 {
+        let (queue, kind) = lane();
+        let look = fronts.look(&queue, &kind, Instant::now());
+        let place = Place::at(rank, i64::MAX - 1);
+        look.pieces
+            .iter()
+            .find(|piece| piece.from <= place && place < piece.to)
+            .unwrap()
+            .from
+            .run_at
+            .saturating_sub(SOME_TIME)
+    }
+
+    fn found(fronts: &Fronts, look: &Look, outcome: &Outcome, jobs: &[JobRecord]) {
+        let (queue, kind) = lane();
+        fronts.found((&queue, &kind), look, outcome, jobs.iter());
+    }
+
     #[test]
     fn priorities_and_lanes_that_nobody_meets_any_more_take_no_room() {
         let fronts = Fronts::default();
@@ -216,7 +297,7 @@ mod tests {
         for n in 0..100 {
             let queue = QueueName::new(format!("q{n}")).unwrap();
             let look = fronts.look(&queue, &kind, long_ago);
-            fronts.found((&queue, &kind), &look, long_ago, [job(n), job(-n)].iter());
+            fronts.found((&queue, &kind), &look, &outcome(long_ago, 0, false), [job(n), job(-n)].iter());
         }
         let queue = QueueName::new("q1").unwrap();
         for (name, kinds) in fronts.lanes.lock().unwrap().iter_mut() {
@@ -226,41 +307,82 @@ mod tests {
         }
         let whole = fronts.look(&queue, &kind, Instant::now());
         assert!(whole.whole);
+        let now = outcome(Instant::now(), 0, false);
         for priority in 2..100 {
-            fronts.found((&queue, &kind), &whole, Instant::now(), [job(priority)].iter());
+            fronts.found((&queue, &kind), &whole, &now, [job(priority)].iter());
         }
         let known = fronts.lanes.lock().unwrap();
         let fronts: Vec<_> = known.values().flat_map(HashMap::values).collect();
-        let met: Vec<i32> = fronts[0].last.keys().copied().collect();
+        let met: Vec<i32> = fronts[0].ranks.keys().copied().collect();
         assert_eq!((fronts.len(), met), (1, (-99..=-92).collect()));
     }
 
-    /// Each place of a lane is in one piece, whatever is known of it: no job is overlooked, and none comes twice.
     #[test]
-    fn the_pieces_of_a_lane_cover_what_may_be_new_and_overlap_nowhere() {
+    fn a_claim_starts_at_the_last_job_found_but_not_where_jobs_may_still_come_in() {
+        let fronts = Fronts::default();
+        let (queue, kind) = lane();
+        let began = Instant::now();
+        let whole = fronts.look(&queue, &kind, began);
+        found(&fronts, &whole, &outcome(began, 10_000, false), &[at(0, 1000), at(0, 2000), at(3, 9900)]);
+        // The one waited for long, the other came in just now.
+        assert_eq!((from(&fronts, 0), from(&fronts, -3)), (2000, 9500));
+        assert_eq!((from(&fronts, 1), from(&fronts, -4)), (i64::MIN, i64::MIN));
+        // There were no more: nothing is left from before.
+        let look = fronts.look(&queue, &kind, Instant::now());
+        found(&fronts, &look, &outcome(Instant::now(), 20_000, true), &[at(0, 2100)]);
+        assert_eq!((from(&fronts, 0), from(&fronts, -3)), (19_500, 19_500));
+    }
+
+    #[test]
+    fn a_front_that_was_moved_back_is_not_moved_on_by_a_claim_that_had_begun_before() {
+        let fronts = Fronts::default();
+        let (queue, kind) = lane();
+        let began = Instant::now();
+        let whole = fronts.look(&queue, &kind, began);
+        found(&fronts, &whole, &outcome(began, 100_000, false), &[at(0, 50_000)]);
+        let look = fronts.look(&queue, &kind, Instant::now());
+        // A walk of the whole queue finds some that came in far ahead.
+        found(&fronts, &whole, &outcome(began, 100_000, false), &[at(0, 1000)]);
+        found(&fronts, &look, &outcome(began, 100_000, false), &[at(0, 51_000)]);
+        assert_eq!(from(&fronts, 0), 1000);
+        let look = fronts.look(&queue, &kind, Instant::now());
+        found(&fronts, &look, &outcome(Instant::now(), 100_000, false), &[at(0, 1500)]);
+        assert_eq!(from(&fronts, 0), 1500);
+    }
+
+    #[test]
+    fn a_clock_that_is_turned_back_hides_no_job() {
+        let fronts = Fronts::default();
+        let (queue, kind) = lane();
+        let began = Instant::now();
+        let whole = fronts.look(&queue, &kind, began);
+        fronts.promoted(time(100_000));
+        found(&fronts, &whole, &outcome(began, 100_000, false), &[at(0, 50_000)]);
+        fronts.promoted(time(99_900));
+        assert_eq!((from(&fronts, 0), fronts.deferred_from(false) - SOME_TIME), (50_000, 99_400));
+        fronts.promoted(time(20_000));
+        assert_eq!((from(&fronts, 0), fronts.deferred_from(false) - SOME_TIME), (i64::MIN, 19_500));
+    }
+
+    /// No job is overlooked, and none comes twice.
+    #[test]
+    fn each_place_from_the_fronts_on_is_in_one_piece_of_a_claim() {
         for priorities in [vec![], vec![0], vec![3, -3], vec![i16::MAX, i16::MIN, 1, 2]] {
             let fronts = Fronts::default();
-            let (queue, kind) = (QueueName::new("q").unwrap(), JobKind::new("k").unwrap());
-            let now = Instant::now();
-            let whole = fronts.look(&queue, &kind, now);
+            let (queue, kind) = lane();
+            let began = Instant::now();
+            let whole = fronts.look(&queue, &kind, began);
             let jobs: Vec<JobRecord> = priorities.iter().map(|priority| job(*priority)).collect();
-            fronts.found((&queue, &kind), &whole, now.checked_sub(OFTEN).unwrap(), jobs.iter());
-            for later in [Duration::ZERO, PATIENCE, PATIENCE] {
-                let look = fronts.look(&queue, &kind, now + later);
-                let mut pieces = look.pieces;
-                assert!(!look.whole && pieces.len() <= priorities.len() * 3 + 1, "{pieces:?}");
-                pieces.sort_by_key(|piece| piece.from);
-                assert!(pieces.windows(2).all(|two| two[0].from < two[0].to && two[0].to <= two[1].from), "{pieces:?}");
-                for rank in
-                    [i32::MIN, -7, 0, 7, i32::MAX].into_iter().chain(jobs.iter().map(|job| -i32::from(job.priority)))
-                {
-                    let known = jobs.iter().map(Place::of).find(|place| place.rank == rank);
-                    let first = known.map_or(Place::start_of(rank), Place::ahead);
-                    let last = Place { run_at: i64::MAX - 1, ..Place::end_of(rank) };
-                    for place in [first, last].into_iter().chain(known) {
-                        let holds = |piece: &&Piece| piece.from <= place && place < piece.to;
-                        assert_eq!(pieces.iter().filter(holds).count(), 1, "{place:?} in {pieces:?}");
-                    }
+            found(&fronts, &whole, &outcome(began, 100_000, false), &jobs);
+            let mut pieces = fronts.look(&queue, &kind, Instant::now()).pieces;
+            assert!(pieces.len() <= priorities.len() * 2 + 1, "{pieces:?}");
+            pieces.sort_by_key(|piece| piece.from);
+            assert!(pieces.windows(2).all(|two| two[0].from < two[0].to && two[0].to <= two[1].from), "{pieces:?}");
+            for rank in [i32::MIN, -7, 0, 7, i32::MAX].into_iter().chain(jobs.iter().map(|job| Place::of(job).rank)) {
+                let known = jobs.iter().map(Place::of).find(|place| place.rank == rank);
+                for place in [known.unwrap_or(Place::start_of(rank)), Place::at(rank, i64::MAX - 1)] {
+                    let holds = |piece: &&Piece| piece.from <= place && place < piece.to;
+                    assert_eq!(pieces.iter().filter(holds).count(), 1, "{place:?} in {pieces:?}");
                 }
             }
         }

@@ -305,6 +305,26 @@ testkit::with_postgres! {
         }
     }
 
+    #[tokio::test]
+    async fn a_job_whose_transaction_took_its_time_is_next_though_later_ones_were_claimed_meanwhile() {
+        let pool = pool().await;
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        store.enqueue(vec![new_job(spec(0))], now()).await.unwrap();
+        let mut client = pool.get().await.unwrap();
+        let transaction = client.transaction().await.unwrap();
+        let late = new_job(spec(1));
+        let id = late.id();
+        store.enqueue_in(&transaction, vec![late]).await.unwrap();
+        for n in 2..20 {
+            store.enqueue(vec![new_job(spec(n))], now()).await.unwrap();
+        }
+        for beat in 1..=3 {
+            assert_eq!(store.exchange(exchange("w", beat, 4)).await.unwrap().claimed.len(), 4);
+        }
+        transaction.commit().await.unwrap();
+        assert_eq!(store.exchange(exchange("w", 4, 1)).await.unwrap().claimed[0].id, id);
+    }
+
     /// Counts, not times: they repeat on any machine.
     #[tokio::test]
     async fn a_job_costs_at_most_620_bytes_of_log_and_a_hundredth_of_a_commit() {

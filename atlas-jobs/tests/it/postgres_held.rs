@@ -40,7 +40,7 @@ struct Busy {
 impl Busy {
     async fn open(pool: &Pool) -> Self {
         let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
-        for _ in 0..10 {
+        for _ in 0..20 {
             store.enqueue((0..1000).map(|n| new_job(spec(n))).collect(), now()).await.unwrap();
         }
         Self { store, beat: 0, held: Vec::new() }
@@ -58,26 +58,36 @@ impl Busy {
     }
 }
 
+/// The least that one of many claims adds to the counts: some of them walk the whole queue, as they should now and then.
+async fn least(busy: &mut Busy, pool: &Pool) -> [i64; 3] {
+    let mut least = [i64::MAX; 3];
+    for _ in 0..50 {
+        let before = counts(pool).await;
+        busy.exchange(false).await;
+        let after = counts(pool).await;
+        for (least, (after, before)) in least.iter_mut().zip(after.into_iter().zip(before)) {
+            *least = (after - before).min(*least);
+        }
+    }
+    least
+}
+
 testkit::with_postgres! {
-    /// A claim that walked past the rows of all jobs before it would read 2500 entries of the queue in the end.
     #[tokio::test]
     async fn while_somebody_holds_a_snapshot_a_claim_does_not_walk_past_all_jobs_that_were_taken_since() {
         let pool = pool().await;
         let mut busy = Busy::open(&pool).await;
         let snapshot = pool.get().await.unwrap();
         snapshot.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM atlas_jobs_meta").await.unwrap();
-        for _ in 0..500 {
+        // Where jobs came in half a second ago, others may still do so.
+        let came = Instant::now();
+        while busy.beat < 500 || came.elapsed() < Duration::from_secs(1) {
             busy.exchange(false).await;
         }
-        let before = counts(&pool).await;
-        for _ in 0..100 {
-            busy.exchange(false).await;
-        }
-        let after = counts(&pool).await;
+        let [queue, _, worker] = least(&mut busy, &pool).await;
         snapshot.batch_execute("COMMIT").await.unwrap();
-        let (queue, worker) = (after[0] - before[0], after[2] - before[2]);
-        assert!(queue < 300 * 100, "{queue} entries of the queue");
-        assert!(worker < 12 * 100, "{worker} pages of the worker's row");
+        assert!(queue < 100, "{queue} entries of the queue");
+        assert!(worker < 12, "{worker} pages of the worker's row");
     }
 
     #[tokio::test]
@@ -94,13 +104,8 @@ testkit::with_postgres! {
         while came.elapsed() < Duration::from_millis(700) {
             busy.exchange(false).await;
         }
-        let before = counts(&pool).await;
-        for _ in 0..100 {
-            busy.exchange(false).await;
-        }
-        let after = counts(&pool).await;
+        let [_, deferred, _] = least(&mut busy, &pool).await;
         snapshot.batch_execute("COMMIT").await.unwrap();
-        let deferred = after[1] - before[1];
-        assert!(deferred < 100 * 100, "{deferred} entries of jobs whose time has not come");
+        assert!(deferred < 100, "{deferred} entries of jobs whose time has not come");
     }
 }
