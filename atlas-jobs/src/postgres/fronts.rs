@@ -3,7 +3,7 @@
 //! Somebody's old snapshot keeps the server from removing the rows of jobs that were taken since: they stay at the front of
 //! their queue's index, and every claim would walk over all of them. So a claim starts at the last job that the one before it
 //! found, or half a second ago, if that is earlier: jobs come in as late as their transactions took. Now and then it starts at the
-//! very beginning: so seldom that the walk costs a fiftieth of the time, unless it takes more than six seconds. Until then a job
+//! very beginning: so seldom that the walk costs a hundredth of the time, unless it takes more than three seconds. Until then a job
 //! that came in further ahead waits: one from a long transaction, or one that was passed over since somebody held it who then gave
 //! it back unchanged. Each priority has a front of its own, and priorities without one are looked at from their beginning, so that
 //! a more urgent job is never overlooked.
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// Transactions that add jobs may take so long, and their jobs are still found at once.
 const MARGIN: Duration = Duration::from_millis(500);
 /// The whole queue is walked at most once in so many times of what it costs.
-const SELDOM: u32 = 50;
+const SELDOM: u32 = 100;
 /// And at least this often, whatever it costs: so long may a job that came in further ahead have to wait.
 const OFTEN: Duration = Duration::from_mins(5);
 /// Priorities of a lane that have a front: each is two pieces of every claim. It is those that claims met last.
