@@ -12,7 +12,7 @@ use crate::store::{Claim, Pace, QueueState};
 use atlas_schema::{JobKind, JobRecord, QueueName, Timestamp, WorkerId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -52,9 +52,10 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Whether so many rows are all there were. Of several lanes some may have been passed over for others.
+    /// Whether so many rows are all there were. Without any, perhaps nobody looked, since the queue is controlled; and of several
+    /// lanes some may have been passed over for others.
     pub(super) fn is_all(&self, rows: usize) -> bool {
-        self.queues.len() == 1 && self.kinds.len() == 1 && rows < self.limit
+        self.queues.len() == 1 && self.kinds.len() == 1 && (1..self.limit).contains(&rows)
     }
 }
 
@@ -82,7 +83,6 @@ pub(super) fn in_order(jobs: &mut [JobRecord]) {
 /// Where one claim looks, lane by lane.
 pub(super) struct Sight {
     lanes: Vec<(QueueName, JobKind, Look)>,
-    pub(super) began: Instant,
     /// From when on jobs may have become due, in milliseconds.
     pub(super) deferred_from: i64,
 }
@@ -130,24 +130,20 @@ impl Db {
     }
 
     fn sight_of<'a>(&self, queues: impl Iterator<Item = &'a QueueName>, kinds: &[JobKind]) -> Sight {
-        let began = Instant::now();
+        let now = Instant::now();
         let lanes = queues.flat_map(|queue| kinds.iter().map(move |kind| (queue, kind)));
         let look =
-            |(queue, kind): (&QueueName, &JobKind)| (queue.clone(), kind.clone(), self.fronts.look(queue, kind, began));
+            |(queue, kind): (&QueueName, &JobKind)| (queue.clone(), kind.clone(), self.fronts.look(queue, kind, now));
         let lanes: Vec<_> = lanes.map(look).collect();
         let deferred_from = self.fronts.deferred_from(lanes.iter().any(|(.., look)| look.whole));
-        Sight { lanes, began, deferred_from }
+        Sight { lanes, deferred_from }
     }
 
-    /// Once all that were due are ready, the next claim goes on behind them. Gives the server's time.
-    pub(super) fn note_promoted(&self, said: &[Row]) -> Result<Timestamp, StoreError> {
+    /// By when all jobs that were due are ready, from what [`PROMOTE`] said.
+    pub(super) fn note_promoted(&self, began: Instant, said: &[Row]) -> Result<Option<Timestamp>, StoreError> {
         let row = said.first().ok_or_else(|| corrupt(OPERATION, "the server gave no answer"))?;
         let row = Reader::new(row, OPERATION);
-        let now = row.time(1)?;
-        if row.get::<i64>(0)? < PROMOTED {
-            self.fronts.promoted(now);
-        }
-        Ok(now)
+        Ok(self.fronts.promoted(began, row.time(0)?, row.get(1)?))
     }
 
     /// A claim that may meet paused and limited queues. Who claims from a limited queue waits for its row: the count of what runs
@@ -157,6 +153,7 @@ impl Db {
         session: Session<'_, C>,
         worker: &WorkerId,
         wanted: &Wanted,
+        began: Instant,
     ) -> Result<Vec<JobRecord>, StoreError> {
         let names: Vec<&str> = wanted.queues.iter().map(AsRef::as_ref).collect();
         let sql = "SELECT queue, paused, max_running, max_per_second, pace_left, pace_at, atlas_jobs_now()
@@ -212,8 +209,9 @@ impl Db {
             return Ok(Vec::new());
         }
         let sight = self.sight_of(rooms.iter().map(|(queue, _)| *queue), &wanted.kinds);
-        let now = self.note_promoted(&session.rows(PROMOTE, &[&PROMOTED, &sight.deferred_from]).await?)?;
-        let claimed = self.claim_rooms(session, worker, wanted, rooms, (sight, now)).await?;
+        let promoted = session.rows(PROMOTE, &[&PROMOTED, &sight.deferred_from]).await?;
+        let outcome = Outcome { began, cost: Duration::ZERO, at: self.note_promoted(began, &promoted)?, all: false };
+        let claimed = self.claim_rooms(session, worker, wanted, rooms, (sight, outcome)).await?;
         for job in &claimed {
             if let Some(pace) = paces.get_mut(&job.queue) {
                 *pace = pace.spent(1);
@@ -233,7 +231,7 @@ impl Db {
         worker: &WorkerId,
         wanted: &Wanted,
         mut rooms: Vec<(&QueueName, i64)>,
-        (sight, at): (Sight, Timestamp),
+        (sight, outcome): (Sight, Outcome),
     ) -> Result<Vec<JobRecord>, StoreError> {
         let mut claimed: Vec<JobRecord> = Vec::new();
         let mut first = Some(sight);
@@ -251,7 +249,7 @@ impl Db {
             params.controlled = true;
             let asked = Instant::now();
             let rows = session.rows(&self.claims.many, &params.many()).await?;
-            let outcome = Outcome { began: sight.began, cost: asked.elapsed(), at, all: false };
+            let outcome = Outcome { cost: asked.elapsed(), ..outcome };
             let Claimed { jobs, put_off } = self.claimed(session, worker, &sight, outcome, &rows).await?;
             for job in &jobs {
                 if let Some((_, room)) = rooms.iter_mut().find(|(queue, _)| **queue == job.queue) {

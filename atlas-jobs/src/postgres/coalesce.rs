@@ -116,6 +116,7 @@ impl Db {
     /// One statement, if that will do; a transaction for records from elsewhere, and for more than one statement takes.
     pub(super) async fn add_now(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError> {
         let mut client = self.client(OPERATION).await?;
+        let began = std::time::Instant::now();
         let mut answers = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
         while !rest.is_empty() {
@@ -128,11 +129,15 @@ impl Db {
                     answers.extend(self.add(Session::new(&transaction, OPERATION), part, Way::Within).await?);
                 }
                 transaction.commit().await.map_err(|error| super::error::failed(OPERATION, &error))?;
+                if migrated {
+                    self.fronts.doubt();
+                }
             } else if let Some(part) = parts.pop() {
                 answers.extend(self.add(Session::new(&client, OPERATION), part, Way::Own).await?);
             }
             rest = later;
         }
+        self.fronts.came(began);
         self.waker.wake();
         Ok(answers)
     }

@@ -14,7 +14,7 @@ use super::request::{News, Request, Results};
 use super::rows::uuids;
 use super::session::{BEGIN, Conn, Param, Session};
 use super::transition::{Back, Locked};
-use crate::error::StoreError;
+use crate::error::{Kind, StoreError};
 use crate::kernel::{readable, unfit};
 use crate::state::{self, Command, Reject};
 use crate::store::{Ack, AckAction, AckOutcome, Exchange, Exchanged, Held, HeldOutcome, MAX_PAGE};
@@ -75,9 +75,9 @@ async fn begin<C: GenericClient>(client: &C, frame: Frame) -> Result<(), tokio_p
 impl Db {
     pub(super) async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
         let exchanged = self.exchange_once(exchange).await;
-        if exchanged.is_err() {
+        if exchanged.as_ref().is_err_and(|error| !matches!(error.kind(), Kind::Conflict | Kind::InvalidInput)) {
             // What it took may be free again, and others may have passed it over meanwhile.
-            self.fronts.forget();
+            self.fronts.doubt();
         }
         exchanged
     }
@@ -102,6 +102,8 @@ impl Db {
             }
             let controlled: bool = self.beaten(&request, &said.beat)?.get(2)?;
             let session = Session::new(&client, OPERATION);
+            // Where nobody looked, nothing is known.
+            let sight = sight.filter(|_| !controlled || !said.claimed.is_empty());
             let Answer { mut exchanged, open, put_off } = self.answer(session, &request, sight.as_ref(), &said).await?;
             if !open.is_empty() {
                 // Somebody asked the job to stop in that very moment: its row changed while it was being ended. Now it is locked.
@@ -133,7 +135,7 @@ impl Db {
                 if let Some(place) = marked.first().map(|row| Reader::new(row, OPERATION).get(0)).transpose()? {
                     self.beats.note(&request.worker, place);
                 }
-                exchanged.claimed.extend(self.claim_controlled(session, &request.worker, &rest).await?);
+                exchanged.claimed.extend(self.claim_controlled(session, &request.worker, &rest, request.began).await?);
                 transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
                 in_order(&mut exchanged.claimed);
             } else if let Some(claim) = &request.claim
@@ -268,9 +270,9 @@ impl Db {
         }
         let Claimed { jobs: claimed, put_off } = match (sight, &request.claim) {
             (Some(sight), Some(wanted)) => {
-                let at = self.note_promoted(&said.promoted)?;
+                let at = self.note_promoted(request.began, &said.promoted)?;
                 let all = wanted.is_all(said.claimed.len());
-                let outcome = Outcome { began: sight.began, cost: said.walk, at, all };
+                let outcome = Outcome { began: request.began, cost: said.walk, at, all };
                 self.claimed(session, &request.worker, sight, outcome, &said.claimed).await?
             }
             _ => Claimed { jobs: Vec::new(), put_off: 0 },
@@ -350,7 +352,7 @@ impl Db {
             session.rows(PROGRESS, &[&uuids(ids), epochs, values, &worker]).await?;
         }
         if let Some(claim) = &request.claim {
-            exchanged.claimed = self.claim_controlled(session, &request.worker, claim).await?;
+            exchanged.claimed = self.claim_controlled(session, &request.worker, claim, request.began).await?;
         }
         Ok(exchanged)
     }

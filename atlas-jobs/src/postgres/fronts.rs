@@ -11,7 +11,6 @@
 use atlas_schema::{JobId, JobKind, JobRecord, QueueName, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -67,7 +66,8 @@ const WHOLE: Piece = Piece { from: Place::start_of(i32::MIN), to: Place::end_of(
 /// What this process knows of one lane.
 struct Front {
     ranks: BTreeMap<i32, Known>,
-    walked: Instant,
+    /// When it was last walked; none, and it is due.
+    walked: Option<Instant>,
     cost: Duration,
 }
 
@@ -77,11 +77,15 @@ struct Known {
     from: Place,
     /// When a claim last found one.
     met: Instant,
-    /// When a claim last found one further ahead: those that had begun by then know nothing of what else is there.
-    lowered: Option<Instant>,
+    /// When a claim last found one further ahead, or the first: those that had begun by then know nothing of what else is there.
+    lowered: Instant,
 }
 
 impl Front {
+    fn interval(&self) -> Duration {
+        (self.cost * SELDOM).min(OFTEN)
+    }
+
     fn pieces(&self) -> Vec<Piece> {
         let mut pieces = Vec::with_capacity(self.ranks.len() * 2 + 1);
         let mut next = Some(i32::MIN);
@@ -102,24 +106,26 @@ impl Front {
 impl Known {
     fn moves(&mut self, from: Place, began: Instant, now: Instant) {
         if from < self.from {
-            (self.from, self.lowered) = (from, Some(now));
-        } else if self.lowered.is_none_or(|lowered| lowered <= began) {
+            (self.from, self.lowered) = (from, now);
+        } else if self.lowered <= began {
             self.from = from;
         }
     }
 }
 
 /// What this process knows of all lanes, and of the jobs whose time has not come.
+#[derive(Default)]
 pub(super) struct Fronts {
     lanes: Mutex<HashMap<QueueName, HashMap<JobKind, Front>>>,
-    /// Those that were due by then were made ready.
-    promoted: AtomicI64,
+    promoted: Mutex<Option<Promoted>>,
 }
 
-impl Default for Fronts {
-    fn default() -> Self {
-        Self { lanes: Mutex::default(), promoted: AtomicI64::new(i64::MIN) }
-    }
+/// The last claim that left no job behind that was due.
+#[derive(Clone, Copy)]
+struct Promoted {
+    /// By the server's clock.
+    at: Timestamp,
+    noted: Instant,
 }
 
 /// Where one claim looks.
@@ -130,11 +136,12 @@ pub(super) struct Look {
 
 /// What one claim of a lane came to.
 pub(super) struct Outcome {
+    /// Before its transaction.
     pub(super) began: Instant,
     /// What the statement took.
     pub(super) cost: Duration,
-    /// The server's time when it looked.
-    pub(super) at: Timestamp,
+    /// All jobs that were due by then, by the server's clock, were ready when it looked; none, and nothing is known of that.
+    pub(super) at: Option<Timestamp>,
     /// It found all there was to find.
     pub(super) all: bool,
 }
@@ -143,13 +150,13 @@ impl Fronts {
     /// Where a claim of this lane should look at `now`.
     pub(super) fn look(&self, queue: &QueueName, kind: &JobKind, now: Instant) -> Look {
         match self.lanes().get_mut(queue).and_then(|kinds| kinds.get_mut(kind)) {
-            Some(front) if now.duration_since(front.walked) < (front.cost * SELDOM).min(OFTEN) => {
+            Some(front) if front.walked.is_some_and(|walked| now.duration_since(walked) < front.interval()) => {
                 Look { pieces: front.pieces(), whole: false }
             }
             front => {
                 if let Some(front) = front {
                     // One at a time.
-                    front.walked = now;
+                    front.walked = Some(now);
                 }
                 Look { pieces: vec![WHOLE], whole: true }
             }
@@ -169,27 +176,23 @@ impl Fronts {
         if look.whole {
             // What was walked so long ago is walked anew before it is used again: it only takes room.
             known.retain(|_, kinds| {
-                kinds.retain(|_, front| now.duration_since(front.walked) < OFTEN);
+                kinds.retain(|_, front| front.walked.is_some_and(|walked| now.duration_since(walked) < OFTEN));
                 !kinds.is_empty()
             });
+            let new = Front { ranks: BTreeMap::new(), walked: Some(now), cost: outcome.cost };
+            let front = known.entry(queue.clone()).or_default().entry(kind.clone()).or_insert(new);
+            (front.walked, front.cost) = (Some(now), outcome.cost);
         }
-        let kinds = known.entry(queue.clone()).or_default();
-        let front = kinds.entry(kind.clone()).or_insert_with(|| Front {
-            ranks: BTreeMap::new(),
-            walked: now,
-            cost: outcome.cost,
-        });
-        if look.whole {
-            (front.walked, front.cost) = (now, outcome.cost);
-        }
-        let late = before(outcome.at.as_millis());
+        // Forgotten since it looked.
+        let Some(front) = known.get_mut(queue).and_then(|kinds| kinds.get_mut(kind)) else { return };
+        let late = outcome.at.map_or(i64::MIN, |at| before(at.as_millis()));
         let mut last: BTreeMap<i32, Place> = BTreeMap::new();
         for place in jobs.map(Place::of) {
             last.entry(place.rank).and_modify(|last| *last = place.max(*last)).or_insert(place);
         }
         for (rank, place) in last {
             let from = if outcome.all { Place::at(rank, late) } else { place.min(Place::at(rank, late)) };
-            let new = Known { from, met: now, lowered: None };
+            let new = Known { from, met: now, lowered: now };
             let known = front.ranks.entry(rank).or_insert(new);
             known.met = now;
             known.moves(from, outcome.began, now);
@@ -210,26 +213,50 @@ impl Fronts {
     /// From when on jobs may have become due since the last claim, in milliseconds. Those before are where their time came long ago,
     /// and were missed: as in the lanes, a whole look finds them.
     pub(super) fn deferred_from(&self, whole: bool) -> i64 {
-        if whole { i64::MIN } else { before(self.promoted.load(Ordering::Relaxed)) }
+        self.last_promoted().filter(|_| !whole).map_or(i64::MIN, |last| before(last.at.as_millis()))
     }
 
-    /// A claim made all ready that were due at `now`, by the server's clock. If that was turned back, new jobs are ahead of all
-    /// fronts.
-    pub(super) fn promoted(&self, now: Timestamp) {
-        let last = self.promoted.swap(now.as_millis(), Ordering::Relaxed);
-        if now.as_millis() < before(last) {
-            self.lanes().clear();
+    /// A claim whose transaction began after `began` saw to all jobs that were due at `at`, by the server's clock, or left some to
+    /// others. Gives by when all that were due are ready.
+    pub(super) fn promoted(&self, began: Instant, at: Timestamp, all: bool) -> Option<Timestamp> {
+        let mut promoted = self.promoted.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all {
+            return promoted.map(|last| last.at.min(at));
+        }
+        match *promoted {
+            // It waited while others did the same.
+            Some(last) if began < last.noted => *promoted = Some(Promoted { at: at.max(last.at), ..last }),
+            last => {
+                // Where the clock was turned back, new jobs are ahead of all fronts.
+                if last.is_some_and(|last| at.as_millis() < before(last.at.as_millis())) {
+                    self.lanes().clear();
+                }
+                *promoted = Some(Promoted { at, noted: Instant::now() });
+            }
+        }
+        Some(at)
+    }
+
+    fn last_promoted(&self) -> Option<Promoted> {
+        *self.promoted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a transaction of ours that made jobs ready: those of a long one are ahead of where others may have claimed meanwhile.
+    pub(super) fn came(&self, began: Instant) {
+        if began.elapsed() >= MARGIN {
+            self.doubt();
+        }
+    }
+
+    /// Jobs may have come in anywhere: all lanes are walked, each by its next claim.
+    pub(super) fn doubt(&self) {
+        for front in self.lanes().values_mut().flat_map(HashMap::values_mut) {
+            front.walked = None;
         }
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<QueueName, HashMap<JobKind, Front>>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Forgets everything: jobs may have come in anywhere.
-    pub(super) fn forget(&self) {
-        self.lanes().clear();
-        self.promoted.store(i64::MIN, Ordering::Relaxed);
     }
 }
 
@@ -263,7 +290,7 @@ mod tests {
 
     /// Of a claim that began at `began`, at `at` by the server's clock.
     fn outcome(began: Instant, at: i64, all: bool) -> Outcome {
-        Outcome { began, cost: OFTEN, at: time(at), all }
+        Outcome { began, cost: OFTEN, at: Some(time(at)), all }
     }
 
     fn at(priority: i16, run_at: i64) -> JobRecord {
@@ -303,7 +330,7 @@ mod tests {
         for (name, kinds) in fronts.lanes.lock().unwrap().iter_mut() {
             let walked = if *name == queue { Instant::now() } else { long_ago };
             let front = kinds.get_mut(&kind).unwrap();
-            (front.walked, front.cost) = (walked, Duration::ZERO);
+            (front.walked, front.cost) = (Some(walked), Duration::ZERO);
         }
         let whole = fronts.look(&queue, &kind, Instant::now());
         assert!(whole.whole);
@@ -356,12 +383,39 @@ mod tests {
         let (queue, kind) = lane();
         let began = Instant::now();
         let whole = fronts.look(&queue, &kind, began);
-        fronts.promoted(time(100_000));
+        fronts.promoted(began, time(100_000), true);
         found(&fronts, &whole, &outcome(began, 100_000, false), &[at(0, 50_000)]);
-        fronts.promoted(time(99_900));
-        assert_eq!((from(&fronts, 0), fronts.deferred_from(false) - SOME_TIME), (50_000, 99_400));
-        fronts.promoted(time(20_000));
-        assert_eq!((from(&fronts, 0), fronts.deferred_from(false) - SOME_TIME), (i64::MIN, 19_500));
+        let known = |fronts: &Fronts| (from(fronts, 0), fronts.deferred_from(false) - SOME_TIME);
+        // One that waited for long says nothing of the clock.
+        fronts.promoted(began, time(20_000), true);
+        assert_eq!(known(&fronts), (50_000, 99_500));
+        fronts.promoted(Instant::now(), time(99_900), true);
+        assert_eq!(known(&fronts), (50_000, 99_400));
+        fronts.promoted(Instant::now(), time(20_000), true);
+        assert_eq!(known(&fronts), (i64::MIN, 19_500));
+    }
+
+    #[test]
+    fn no_front_passes_jobs_whose_time_came_and_that_others_are_making_ready() {
+        let fronts = Fronts::default();
+        assert_eq!(fronts.promoted(Instant::now(), time(1000), false), None);
+        assert_eq!(fronts.promoted(Instant::now(), time(2000), true), Some(time(2000)));
+        assert_eq!(fronts.promoted(Instant::now(), time(9000), false), Some(time(2000)));
+        assert_eq!(fronts.deferred_from(false) - SOME_TIME, 1500);
+    }
+
+    #[test]
+    fn lanes_in_doubt_are_walked_once_each() {
+        let fronts = Fronts::default();
+        let (queue, kind) = lane();
+        let began = Instant::now();
+        let whole = fronts.look(&queue, &kind, began);
+        found(&fronts, &whole, &outcome(began, 100_000, false), &[at(0, 50_000)]);
+        fronts.came(Instant::now());
+        assert!(!fronts.look(&queue, &kind, Instant::now()).whole);
+        fronts.came(Instant::now().checked_sub(MARGIN).unwrap());
+        let looks = [(); 2].map(|()| fronts.look(&queue, &kind, Instant::now()).whole);
+        assert_eq!(looks, [true, false]);
     }
 
     /// No job is overlooked, and none comes twice.

@@ -10,12 +10,14 @@ use crate::state;
 use crate::store::{Ack, AckAction, Exchange, Held};
 use atlas_schema::{JobId, Progress, Timestamp, WorkerId};
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const OPERATION: &str = "exchange";
 
 /// An exchange as the statements take it.
 pub(super) struct Request {
+    /// Before its transaction.
+    pub(super) began: Instant,
     pub(super) worker: WorkerId,
     pub(super) beat: i64,
     pub(super) lease_ms: i64,
@@ -93,7 +95,18 @@ impl Request {
                 progress.values.push(serde_json::to_string(news).map_err(internal)?);
             }
         }
-        Ok(Self { worker, beat: int(beat), lease_ms, acks, held, reconcile, claim, results, progress })
+        Ok(Self {
+            began: Instant::now(),
+            worker,
+            beat: int(beat),
+            lease_ms,
+            acks,
+            held,
+            reconcile,
+            claim,
+            results,
+            progress,
+        })
     }
 
     /// Whether nothing needs a decision of ours.

@@ -15,6 +15,7 @@ use crate::store::{
 use crate::{kernel::unfit, state::Reject};
 use atlas_schema::{Actor, JobId, JobStatus, Timestamp};
 use std::collections::HashSet;
+use std::time::Instant;
 
 /// So many rows of changed counts are folded at a time, until fewer are left.
 const FOLDED: i64 = 20_000;
@@ -46,6 +47,7 @@ impl Db {
         const OPERATION: &str = "sweep";
         check_limit(options.limit, 1, BACKEND, OPERATION)?;
         let mut client = self.client(OPERATION).await?;
+        let began = Instant::now();
         let transaction = self.begin(&mut client, OPERATION).await?;
         let session = Session::new(&transaction, OPERATION);
         let mut swept = Swept::default();
@@ -69,6 +71,7 @@ impl Db {
             }
         }
         transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
+        self.fronts.came(began);
         swept.more = left == 0;
         let session = Session::new(&client, OPERATION);
         loop {
@@ -152,6 +155,7 @@ impl Db {
     ) -> Result<Vec<CommandOutcome>, StoreError> {
         const OPERATION: &str = "command";
         let mut client = self.client(OPERATION).await?;
+        let began = Instant::now();
         let transaction = self.begin(&mut client, OPERATION).await?;
         let session = Session::new(&transaction, OPERATION);
         let mut outcomes = Vec::with_capacity(requests.len());
@@ -170,6 +174,7 @@ impl Db {
             locked.finish(session).await?;
         }
         transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
+        self.fronts.came(began);
         Ok(outcomes)
     }
 

@@ -1,6 +1,6 @@
 //! The PostgreSQL store, on a real server.
 
-use atlas_jobs::store::{Ack, AckAction, AckOutcome, Claim, Enqueued, Exchange, Scope};
+use atlas_jobs::store::{Ack, AckAction, AckOutcome, Claim, Enqueued, Exchange, QueueChange, Scope};
 use atlas_jobs::{Clock, JobSpec, JobStore, JobStoreExt, Kind, Moment, NewJob, PostgresJobs, Random, SystemClock};
 use atlas_schema::{IdempotencyKey, JobKind, JobRecord, JobStatus, QueueName, Stage, WorkerId};
 use deadpool_postgres::{Manager, Pool};
@@ -315,14 +315,27 @@ testkit::with_postgres! {
         let late = new_job(spec(1));
         let id = late.id();
         store.enqueue_in(&transaction, vec![late]).await.unwrap();
-        for n in 2..20 {
-            store.enqueue(vec![new_job(spec(n))], now()).await.unwrap();
-        }
+        // At least a millisecond later.
+        transaction.batch_execute("SELECT pg_sleep(0.005)").await.unwrap();
+        store.enqueue((2..20).map(|n| new_job(spec(n))).collect(), now()).await.unwrap();
         for beat in 1..=3 {
             assert_eq!(store.exchange(exchange("w", beat, 4)).await.unwrap().claimed.len(), 4);
         }
         transaction.commit().await.unwrap();
         assert_eq!(store.exchange(exchange("w", 4, 1)).await.unwrap().claimed[0].id, id);
+    }
+
+    #[tokio::test]
+    async fn the_claim_that_finds_its_queue_limited_since_the_last_one_overlooks_no_job_that_waited_longer() {
+        let pool = pool().await;
+        let open = async || PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let (here, there) = (open().await, open().await);
+        here.enqueue((0..10).map(|n| new_job(spec(n))).collect(), now()).await.unwrap();
+        // As if they had come in a while ago.
+        pool.get().await.unwrap().batch_execute("UPDATE atlas_jobs_ready SET run_at = run_at - 10000").await.unwrap();
+        assert_eq!(here.exchange(exchange("w", 1, 2)).await.unwrap().claimed.len(), 2);
+        there.queues(vec![QueueChange::new(QueueName::default()).with_max_running(Some(5))], now()).await.unwrap();
+        assert_eq!(here.exchange(exchange("w", 2, 9)).await.unwrap().claimed.len(), 3);
     }
 
     /// Counts, not times: they repeat on any machine.
