@@ -12,7 +12,7 @@ use crate::store::{Claim, Pace, QueueState};
 use atlas_schema::{JobKind, JobRecord, QueueName, Timestamp, WorkerId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -52,10 +52,9 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Whether so many rows are all there were. Without any, perhaps nobody looked, since the queue is controlled; and of several
-    /// lanes some may have been passed over for others.
+    /// Whether so many rows are all there were. Of several lanes some may have been passed over for others.
     pub(super) fn is_all(&self, rows: usize) -> bool {
-        self.queues.len() == 1 && self.kinds.len() == 1 && (1..self.limit).contains(&rows)
+        self.queues.len() == 1 && self.kinds.len() == 1 && rows < self.limit
     }
 }
 
@@ -85,6 +84,8 @@ pub(super) struct Sight {
     lanes: Vec<(QueueName, JobKind, Look)>,
     /// From when on jobs may have become due, in milliseconds.
     pub(super) deferred_from: i64,
+    /// Those that were due by then were ready before.
+    promoted: Option<Timestamp>,
 }
 
 impl Db {
@@ -134,16 +135,28 @@ impl Db {
         let lanes = queues.flat_map(|queue| kinds.iter().map(move |kind| (queue, kind)));
         let look =
             |(queue, kind): (&QueueName, &JobKind)| (queue.clone(), kind.clone(), self.fronts.look(queue, kind, now));
+        let promoted = self.fronts.last_promoted();
         let lanes: Vec<_> = lanes.map(look).collect();
         let deferred_from = self.fronts.deferred_from(lanes.iter().any(|(.., look)| look.whole));
-        Sight { lanes, deferred_from }
+        Sight { lanes, deferred_from, promoted }
     }
 
-    /// By when all jobs that were due are ready, from what [`PROMOTE`] said.
-    pub(super) fn note_promoted(&self, began: Instant, said: &[Row]) -> Result<Option<Timestamp>, StoreError> {
+    /// By when all jobs that were due are ready, from what [`PROMOTE`] said. Where others are making some ready, it is as of before
+    /// the claim looked.
+    pub(super) fn note_promoted(
+        &self,
+        began: Instant,
+        sight: &Sight,
+        said: &[Row],
+    ) -> Result<Option<Timestamp>, StoreError> {
         let row = said.first().ok_or_else(|| corrupt(OPERATION, "the server gave no answer"))?;
         let row = Reader::new(row, OPERATION);
-        Ok(self.fronts.promoted(began, row.time(0)?, row.get(1)?))
+        let now = row.time(0)?;
+        if !row.get::<bool>(1)? {
+            return Ok(sight.promoted.map(|last| last.min(now)));
+        }
+        self.fronts.promoted(began, now);
+        Ok(Some(now))
     }
 
     /// A claim that may meet paused and limited queues. Who claims from a limited queue waits for its row: the count of what runs
@@ -209,8 +222,10 @@ impl Db {
             return Ok(Vec::new());
         }
         let sight = self.sight_of(rooms.iter().map(|(queue, _)| *queue), &wanted.kinds);
+        let asked = Instant::now();
         let promoted = session.rows(PROMOTE, &[&PROMOTED, &sight.deferred_from]).await?;
-        let outcome = Outcome { began, cost: Duration::ZERO, at: self.note_promoted(began, &promoted)?, all: false };
+        let outcome =
+            Outcome { began, cost: asked.elapsed(), at: self.note_promoted(began, &sight, &promoted)?, all: false };
         let claimed = self.claim_rooms(session, worker, wanted, rooms, (sight, outcome)).await?;
         for job in &claimed {
             if let Some(pace) = paces.get_mut(&job.queue) {
@@ -249,7 +264,7 @@ impl Db {
             params.controlled = true;
             let asked = Instant::now();
             let rows = session.rows(&self.claims.many, &params.many()).await?;
-            let outcome = Outcome { cost: asked.elapsed(), ..outcome };
+            let outcome = Outcome { cost: outcome.cost + asked.elapsed(), ..outcome };
             let Claimed { jobs, put_off } = self.claimed(session, worker, &sight, outcome, &rows).await?;
             for job in &jobs {
                 if let Some((_, room)) = rooms.iter_mut().find(|(queue, _)| **queue == job.queue) {

@@ -130,7 +130,7 @@ impl Db {
                 }
                 transaction.commit().await.map_err(|error| super::error::failed(OPERATION, &error))?;
                 if migrated {
-                    self.fronts.doubt();
+                    self.fronts.forget();
                 }
             } else if let Some(part) = parts.pop() {
                 answers.extend(self.add(Session::new(&client, OPERATION), part, Way::Own).await?);

@@ -149,6 +149,7 @@ impl Db {
         let Some(Guest { request, sight, reply }) = guest else {
             open.client()?.batch_execute("COMMIT").await.map_err(wrong)?;
             drop(open.over());
+            self.fronts.came(began.into_std());
             self.waker.wake();
             return Ok(answers);
         };

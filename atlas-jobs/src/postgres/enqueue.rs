@@ -119,7 +119,7 @@ impl Db {
         let (now, mut there) = self.insert_rows(session, &born, groups, plain).await?;
         if !moved.is_empty() {
             // They may belong anywhere in their queues.
-            self.fronts.doubt();
+            self.fronts.forget();
             there.extend(self.import(session, &moved, groups, now).await?);
         }
         Ok((now, there))

@@ -43,7 +43,7 @@ pub(super) struct Said {
     held: Vec<Row>,
     promoted: Vec<Row>,
     pub(super) claimed: Vec<Row>,
-    /// How long the claim took the server.
+    /// How long it took to make jobs ready and to claim.
     walk: Duration,
 }
 
@@ -126,6 +126,8 @@ impl Db {
                     // Somebody controls one of the queues since the last time: this claim goes the careful way, and the next
                     // ones at once.
                     self.note_controlled(&claim.queues);
+                    // If it came between the last beat and its claim, that found nothing only since it did not look.
+                    self.fronts.doubt();
                 }
                 let limit = claim.limit.saturating_sub(exchanged.claimed.len());
                 let rest = Wanted { queues: claim.queues.clone(), kinds: claim.kinds.clone(), limit };
@@ -150,6 +152,7 @@ impl Db {
         let transaction = self.begin(&mut client, OPERATION).await?;
         let exchanged = self.step_by_step(Session::new(&transaction, OPERATION), &request).await?;
         transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
+        self.fronts.came(request.began);
         Ok(exchanged)
     }
 
@@ -198,25 +201,25 @@ impl Db {
         let (began, beat, completed, noted, held, promoted, claimed, committed) = tokio::join!(
             biased;
             begin(client, frame),
-            query(client, Some(beat), vec![&worker, &request.beat, &request.lease_ms, &queues, &place]),
-            query(client, complete, vec![&worker, &acked, &results.epochs, &results.values]),
-            query(client, note, vec![&news, &request.progress.epochs, &request.progress.values, &worker]),
-            query(client, look, vec![&holding, &held.1]),
-            async { (query(client, promote, vec![&PROMOTED, &deferred_from]).await, Instant::now()) },
-            async { (query(client, claim, claim_params.unwrap_or_default()).await, Instant::now()) },
+            timed(query(client, Some(beat), vec![&worker, &request.beat, &request.lease_ms, &queues, &place])),
+            timed(query(client, complete, vec![&worker, &acked, &results.epochs, &results.values])),
+            timed(query(client, note, vec![&news, &request.progress.epochs, &request.progress.values, &worker])),
+            timed(query(client, look, vec![&holding, &held.1])),
+            query(client, promote, vec![&PROMOTED, &deferred_from]),
+            timed(query(client, claim, claim_params.unwrap_or_default())),
             client.batch_execute("COMMIT"),
         );
         let wrong = |error| failed(OPERATION, &error);
         // The first failure is the cause; those after it only say that the transaction is over.
         began.map_err(wrong)?;
-        let ((promoted, from), (claimed, to)) = (promoted, claimed);
+        let walk = claimed.1.saturating_duration_since(beat.1.max(completed.1).max(noted.1).max(held.1));
         let said = Said {
-            beat: beat.map_err(wrong)?,
-            completed: completed.map_err(wrong)?,
-            held: noted.and(held).map_err(wrong)?,
+            beat: beat.0.map_err(wrong)?,
+            completed: completed.0.map_err(wrong)?,
+            held: noted.0.and(held.0).map_err(wrong)?,
             promoted: promoted.map_err(wrong)?,
-            claimed: claimed.map_err(wrong)?,
-            walk: to.saturating_duration_since(from),
+            claimed: claimed.0.map_err(wrong)?,
+            walk,
         };
         committed.map_err(wrong)?;
         Ok(said)
@@ -270,7 +273,7 @@ impl Db {
         }
         let Claimed { jobs: claimed, put_off } = match (sight, &request.claim) {
             (Some(sight), Some(wanted)) => {
-                let at = self.note_promoted(request.began, &said.promoted)?;
+                let at = self.note_promoted(request.began, sight, &said.promoted)?;
                 let all = wanted.is_all(said.claimed.len());
                 let outcome = Outcome { began: request.began, cost: said.walk, at, all };
                 self.claimed(session, &request.worker, sight, outcome, &said.claimed).await?
@@ -403,6 +406,11 @@ async fn query<C: GenericClient>(
         Some(statement) => client.query(&statement, &params).await,
         None => Ok(Vec::new()),
     }
+}
+
+/// And when it came to an end.
+async fn timed<T>(work: impl Future<Output = T>) -> (T, Instant) {
+    (work.await, Instant::now())
 }
 
 /// The jobs that were completed, and their versions.

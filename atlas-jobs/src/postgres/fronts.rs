@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const MARGIN: Duration = Duration::from_millis(500);
 /// The whole queue is walked at most once in so many times of what it costs.
 const SELDOM: u32 = 100;
+/// Or in so many, if something happened that only a walk makes good: it may go on happening.
+const SOON: u32 = 10;
 /// And at least this often, whatever it costs: so long may a job that came in further ahead have to wait.
 const OFTEN: Duration = Duration::from_mins(5);
 /// Priorities of a lane that have a front: each is two pieces of every claim. It is those that claims met last.
@@ -66,9 +68,10 @@ const WHOLE: Piece = Piece { from: Place::start_of(i32::MIN), to: Place::end_of(
 /// What this process knows of one lane.
 struct Front {
     ranks: BTreeMap<i32, Known>,
-    /// When it was last walked; none, and it is due.
-    walked: Option<Instant>,
+    walked: Instant,
     cost: Duration,
+    /// Something happened that only a walk makes good.
+    doubted: bool,
 }
 
 /// What it knows of one priority.
@@ -82,8 +85,9 @@ struct Known {
 }
 
 impl Front {
-    fn interval(&self) -> Duration {
-        (self.cost * SELDOM).min(OFTEN)
+    fn is_due(&self, now: Instant) -> bool {
+        let times = if self.doubted { SOON } else { SELDOM };
+        now.duration_since(self.walked) >= (self.cost * times).min(OFTEN)
     }
 
     fn pieces(&self) -> Vec<Piece> {
@@ -138,7 +142,7 @@ pub(super) struct Look {
 pub(super) struct Outcome {
     /// Before its transaction.
     pub(super) began: Instant,
-    /// What the statement took.
+    /// What the statement took, and the one before it that made jobs ready.
     pub(super) cost: Duration,
     /// All jobs that were due by then, by the server's clock, were ready when it looked; none, and nothing is known of that.
     pub(super) at: Option<Timestamp>,
@@ -150,13 +154,11 @@ impl Fronts {
     /// Where a claim of this lane should look at `now`.
     pub(super) fn look(&self, queue: &QueueName, kind: &JobKind, now: Instant) -> Look {
         match self.lanes().get_mut(queue).and_then(|kinds| kinds.get_mut(kind)) {
-            Some(front) if front.walked.is_some_and(|walked| now.duration_since(walked) < front.interval()) => {
-                Look { pieces: front.pieces(), whole: false }
-            }
+            Some(front) if !front.is_due(now) => Look { pieces: front.pieces(), whole: false },
             front => {
                 if let Some(front) = front {
                     // One at a time.
-                    front.walked = Some(now);
+                    (front.walked, front.doubted) = (now, false);
                 }
                 Look { pieces: vec![WHOLE], whole: true }
             }
@@ -176,12 +178,12 @@ impl Fronts {
         if look.whole {
             // What was walked so long ago is walked anew before it is used again: it only takes room.
             known.retain(|_, kinds| {
-                kinds.retain(|_, front| front.walked.is_some_and(|walked| now.duration_since(walked) < OFTEN));
+                kinds.retain(|_, front| now.duration_since(front.walked) < OFTEN);
                 !kinds.is_empty()
             });
-            let new = Front { ranks: BTreeMap::new(), walked: Some(now), cost: outcome.cost };
+            let new = Front { ranks: BTreeMap::new(), walked: now, cost: outcome.cost, doubted: false };
             let front = known.entry(queue.clone()).or_default().entry(kind.clone()).or_insert(new);
-            (front.walked, front.cost) = (Some(now), outcome.cost);
+            (front.walked, front.cost) = (now, outcome.cost);
         }
         // Forgotten since it looked.
         let Some(front) = known.get_mut(queue).and_then(|kinds| kinds.get_mut(kind)) else { return };
@@ -198,6 +200,11 @@ impl Fronts {
             known.moves(from, outcome.began, now);
         }
         if outcome.all {
+            if look.whole {
+                // Where nothing waits, too, most jobs that come in are of the usual priority.
+                let usual = Known { from: Place::at(0, late), met: now, lowered: now };
+                front.ranks.entry(0).or_insert(usual);
+            }
             for (rank, known) in &mut front.ranks {
                 known.moves(Place::at(*rank, late), outcome.began, now);
             }
@@ -213,16 +220,12 @@ impl Fronts {
     /// From when on jobs may have become due since the last claim, in milliseconds. Those before are where their time came long ago,
     /// and were missed: as in the lanes, a whole look finds them.
     pub(super) fn deferred_from(&self, whole: bool) -> i64 {
-        self.last_promoted().filter(|_| !whole).map_or(i64::MIN, |last| before(last.at.as_millis()))
+        self.last_promoted().filter(|_| !whole).map_or(i64::MIN, |last| before(last.as_millis()))
     }
 
-    /// A claim whose transaction began after `began` saw to all jobs that were due at `at`, by the server's clock, or left some to
-    /// others. Gives by when all that were due are ready.
-    pub(super) fn promoted(&self, began: Instant, at: Timestamp, all: bool) -> Option<Timestamp> {
+    /// A claim whose transaction began after `began` left none behind of the jobs that were due at `at`, by the server's clock.
+    pub(super) fn promoted(&self, began: Instant, at: Timestamp) {
         let mut promoted = self.promoted.lock().unwrap_or_else(PoisonError::into_inner);
-        if !all {
-            return promoted.map(|last| last.at.min(at));
-        }
         match *promoted {
             // It waited while others did the same.
             Some(last) if began < last.noted => *promoted = Some(Promoted { at: at.max(last.at), ..last }),
@@ -234,11 +237,11 @@ impl Fronts {
                 *promoted = Some(Promoted { at, noted: Instant::now() });
             }
         }
-        Some(at)
     }
 
-    fn last_promoted(&self) -> Option<Promoted> {
-        *self.promoted.lock().unwrap_or_else(PoisonError::into_inner)
+    /// By when all jobs that were due are ready.
+    pub(super) fn last_promoted(&self) -> Option<Timestamp> {
+        self.promoted.lock().unwrap_or_else(PoisonError::into_inner).map(|last| last.at)
     }
 
     /// After a transaction of ours that made jobs ready: those of a long one are ahead of where others may have claimed meanwhile.
@@ -248,11 +251,16 @@ impl Fronts {
         }
     }
 
-    /// Jobs may have come in anywhere: all lanes are walked, each by its next claim.
+    /// Jobs may have come in further ahead: each lane is walked soon.
     pub(super) fn doubt(&self) {
         for front in self.lanes().values_mut().flat_map(HashMap::values_mut) {
-            front.walked = None;
+            front.doubted = true;
         }
+    }
+
+    /// Jobs were brought that may belong anywhere: nothing is known any more.
+    pub(super) fn forget(&self) {
+        self.lanes().clear();
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<QueueName, HashMap<JobKind, Front>>> {
@@ -330,7 +338,7 @@ mod tests {
         for (name, kinds) in fronts.lanes.lock().unwrap().iter_mut() {
             let walked = if *name == queue { Instant::now() } else { long_ago };
             let front = kinds.get_mut(&kind).unwrap();
-            (front.walked, front.cost) = (Some(walked), Duration::ZERO);
+            (front.walked, front.cost) = (walked, Duration::ZERO);
         }
         let whole = fronts.look(&queue, &kind, Instant::now());
         assert!(whole.whole);
@@ -383,39 +391,45 @@ mod tests {
         let (queue, kind) = lane();
         let began = Instant::now();
         let whole = fronts.look(&queue, &kind, began);
-        fronts.promoted(began, time(100_000), true);
+        fronts.promoted(began, time(100_000));
         found(&fronts, &whole, &outcome(began, 100_000, false), &[at(0, 50_000)]);
         let known = |fronts: &Fronts| (from(fronts, 0), fronts.deferred_from(false) - SOME_TIME);
         // One that waited for long says nothing of the clock.
-        fronts.promoted(began, time(20_000), true);
+        fronts.promoted(began, time(20_000));
         assert_eq!(known(&fronts), (50_000, 99_500));
-        fronts.promoted(Instant::now(), time(99_900), true);
+        fronts.promoted(Instant::now(), time(99_900));
         assert_eq!(known(&fronts), (50_000, 99_400));
-        fronts.promoted(Instant::now(), time(20_000), true);
+        fronts.promoted(Instant::now(), time(20_000));
         assert_eq!(known(&fronts), (i64::MIN, 19_500));
     }
 
     #[test]
-    fn no_front_passes_jobs_whose_time_came_and_that_others_are_making_ready() {
-        let fronts = Fronts::default();
-        assert_eq!(fronts.promoted(Instant::now(), time(1000), false), None);
-        assert_eq!(fronts.promoted(Instant::now(), time(2000), true), Some(time(2000)));
-        assert_eq!(fronts.promoted(Instant::now(), time(9000), false), Some(time(2000)));
-        assert_eq!(fronts.deferred_from(false) - SOME_TIME, 1500);
-    }
-
-    #[test]
-    fn lanes_in_doubt_are_walked_once_each() {
+    fn lanes_in_doubt_are_walked_soon_and_once_each() {
         let fronts = Fronts::default();
         let (queue, kind) = lane();
         let began = Instant::now();
         let whole = fronts.look(&queue, &kind, began);
-        found(&fronts, &whole, &outcome(began, 100_000, false), &[at(0, 50_000)]);
+        let quick = Outcome { cost: Duration::from_secs(1), ..outcome(began, 100_000, false) };
+        found(&fronts, &whole, &quick, &[at(0, 50_000)]);
+        let looks = |fronts: &Fronts| {
+            let later = Instant::now() + Duration::from_secs(11);
+            [(); 2].map(|()| fronts.look(&queue, &kind, later).whole)
+        };
         fronts.came(Instant::now());
-        assert!(!fronts.look(&queue, &kind, Instant::now()).whole);
+        assert_eq!(looks(&fronts), [false, false]);
         fronts.came(Instant::now().checked_sub(MARGIN).unwrap());
-        let looks = [(); 2].map(|()| fronts.look(&queue, &kind, Instant::now()).whole);
-        assert_eq!(looks, [true, false]);
+        assert!(!fronts.look(&queue, &kind, Instant::now()).whole);
+        assert_eq!(looks(&fronts), [true, false]);
+    }
+
+    #[test]
+    fn a_lane_that_was_found_empty_is_not_walked_by_every_claim() {
+        let fronts = Fronts::default();
+        let (queue, kind) = lane();
+        let began = Instant::now();
+        let whole = fronts.look(&queue, &kind, began);
+        found(&fronts, &whole, &outcome(began, 100_000, true), &[]);
+        assert_eq!(from(&fronts, 0), 99_500);
     }
 
     /// No job is overlooked, and none comes twice.
