@@ -3,10 +3,11 @@
 //! Somebody's old snapshot keeps the server from removing the rows of jobs that were taken since: they stay at the front of
 //! their queue's index, and every claim would walk over all of them. So a claim starts at the last job that the one before it
 //! found, or half a second ago, if that is earlier: jobs come in as late as their transactions took. Now and then it starts at the
-//! very beginning: so seldom that the walk costs a hundredth of the time, unless it takes more than three seconds. Until then a job
-//! that came in further ahead waits: one from a long transaction, or one that was passed over since somebody held it who then gave
-//! it back unchanged. Each priority has a front of its own, and priorities without one are looked at from their beginning, so that
-//! a more urgent job is never overlooked.
+//! very beginning: so seldom that the walk costs a hundredth of the time, unless it takes more than three seconds; or a tenth,
+//! after an error or a long transaction of ours, by which jobs may have come to be ahead. Until then a job that came in further
+//! ahead waits: one from a long transaction, or one that was passed over since somebody held it who then gave it back unchanged.
+//! Each priority has a front of its own, and priorities without one are looked at from their beginning, so that a more urgent job
+//! is never overlooked.
 
 use atlas_schema::{JobId, JobKind, JobRecord, QueueName, Timestamp};
 use std::cmp::Reverse;
