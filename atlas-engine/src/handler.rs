@@ -6,6 +6,7 @@
 //! payload that breaks one is refused before anything is fetched, a result that breaks one is never stored.
 
 use crate::engine::Engine;
+use crate::error::EngineError;
 use async_trait::async_trait;
 use atlas_jobs::{AfterError, HandlerError, JobContext, JobHandler, JobSpec};
 use atlas_schema::read::{self, Faults};
@@ -71,11 +72,14 @@ impl JobHandler for ExtractHandler {
         let (engine, left, runtime) = (Arc::clone(&self.engine), stop.clone(), Handle::current());
         let work = tokio::task::spawn_blocking(move || {
             let told = || left.is_cancelled();
+            let extracted = runtime.block_on(left.run_until_cancelled(engine.extract_unless(&request, &told)))?;
+            // What a cancel cut short looks like a page read in too little time: a failure to try again, or half a result.
+            if left.is_cancelled() {
+                return None;
+            }
             // A result can be as large as its page: its JSON form is made and checked here, too.
-            runtime.block_on(left.run_until_cancelled(engine.extract_unless(&request, &told))).map(|extracted| {
-                let result = extracted.map_err(|error| HandlerError::new(error.category(), chain(&error)))?;
-                checked(&result)
-            })
+            let error = |error| HandlerError::new(EngineError::category(&error), chain(&error));
+            Some(extracted.map_err(error).and_then(|result| checked(&result)))
         });
         match stop.run_until_cancelled(work).await {
             Some(Ok(Some(value))) => value,

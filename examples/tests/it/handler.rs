@@ -7,7 +7,7 @@ use atlas_engine::strategy::{Draft, Fit, Strategy, StrategyError, Task};
 use atlas_engine::{Engine, types};
 use atlas_jobs::{AfterError, HandlerError, JobContext, JobHandler, JobManager, MemoryJobs};
 use atlas_schema::{ErrorCategory, ExtractionRequest, ExtractionResult, JobRecord, Outcome, Stage, StrategyName};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -113,6 +113,54 @@ async fn a_cancel_ends_work_that_does_not_wait() {
     begun.notified().await;
     cancel.cancel();
     let error = running.await.expect("no panic").expect_err("stopped");
+    assert_eq!(error.error().category, ErrorCategory::Cancelled);
+}
+
+/// A strategy that is cancelled at its work, and gives what it has.
+#[derive(Debug)]
+struct CutShort {
+    begins: Arc<Barrier>,
+    cancel: CancellationToken,
+}
+
+#[async_trait]
+impl Strategy for CutShort {
+    fn name(&self) -> StrategyName {
+        StrategyName::new("cut_short").expect("a name")
+    }
+    fn fit(&self, _: &ExtractionRequest) -> Fit {
+        Fit::suits(100, "always")
+    }
+    async fn extract(&self, task: &Task<'_>) -> Result<Draft, StrategyError> {
+        self.begins.wait();
+        self.cancel.cancel();
+        assert!(task.should_stop(), "nobody said stop");
+        Ok(Draft::default())
+    }
+}
+
+#[test]
+fn a_cancel_seen_only_when_its_work_has_ended_is_no_timeout_to_be_tried_again() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().expect("a runtime");
+    let (begins, cancel) = (Arc::new(Barrier::new(2)), CancellationToken::new());
+    let strategy = CutShort { begins: Arc::clone(&begins), cancel: cancel.clone() };
+    let engine = Engine::builder().fetcher(Arc::new(page("<p>tea</p>"))).strategy(Arc::new(strategy));
+    let handler = ExtractHandler::new(engine.build().expect("an engine"));
+    let error = runtime.block_on(async {
+        let mut running = std::pin::pin!(handler.run(JobContext::new(job().await, cancel)));
+        tokio::select! {
+            biased;
+            _ = running.as_mut() => panic!("the strategy waits"),
+            () = std::future::ready(()) => begins.wait(),
+        };
+        // The one thread for such work comes to this when it has ended the other; until then the runtime's own is kept
+        // from looking, so that it sees the cancel and the end together.
+        let (ended, wait) = std::sync::mpsc::channel();
+        tokio::task::spawn_blocking(move || ended.send(()).expect("awaited"));
+        wait.recv().expect("sent");
+        running.await.expect_err("stopped")
+    });
     assert_eq!(error.error().category, ErrorCategory::Cancelled);
 }
 
