@@ -5,6 +5,7 @@ use crate::error::Kind;
 use crate::state::{Reject, Retry};
 use crate::store::{Ack, AckAction, AckOutcome, Held, JobStore, MAX_NESTING};
 use atlas_schema::{ErrorCategory, JobError, JobKind, JobStatus, Progress, QueueName, Timestamp};
+use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,32 @@ pub async fn claim_is_exclusive(store: Arc<dyn JobStore>) {
         }
     }
     assert_eq!(seen.len(), 40, "and none is left");
+}
+
+/// Whatever their order, length and alphabet; a word too late among them changes nothing and puts nothing out of place.
+pub async fn each_of_many_completions_keeps_its_own_result(store: Arc<dyn JobStore>) {
+    let mut bench = Bench::new(store);
+    let worker = bench.worker();
+    bench.enqueue((0..12).map(|_| bench.spec()).collect()).await;
+    let texts = ["", "naïve 漢字 🎉", "\u{0}", "\\\"\n", "é", &"long ".repeat(1000)];
+    let results: Vec<Value> = texts.iter().map(|text| Value::from(*text)).collect();
+    let results: Vec<Value> =
+        results.into_iter().chain([Value::Null, 7.into(), true.into(), json!({ "a": [] })]).collect();
+    let jobs = bench.claim(&worker, 12).await;
+    assert_eq!(jobs.len(), 12);
+    let result = |at: usize| results.get(at * 7 % 12).cloned().unwrap_or_default();
+    let mut acks = Vec::new();
+    for (at, job) in jobs.iter().enumerate().rev() {
+        let epoch = if at == 5 { job.epoch + 1 } else { job.epoch };
+        acks.push(Ack { job: job.id, epoch, action: AckAction::Complete { result: result(at) } });
+    }
+    let exchange = bench.exchange(&worker).with_acks(acks);
+    let outcomes = bench.store.exchange(exchange).await.expect("exchange").acks;
+    assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, AckOutcome::Applied { .. })).count(), 11);
+    for (at, job) in jobs.iter().enumerate() {
+        let kept = bench.job(job.id).await.result;
+        assert_eq!(kept, if at == 5 { None } else { Some(result(at)) }, "job {at}");
+    }
 }
 
 /// A worker gets the kinds and queues it names; the rest stays untouched.

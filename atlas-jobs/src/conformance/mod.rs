@@ -236,7 +236,7 @@ macro_rules! __job_store_group {
     };
     ($fresh:path; claims) => {
         $crate::__job_store_checks!($fresh; claims:
-            claim_is_exclusive, jobs_of_other_kinds_and_queues_are_left_for_others,
+            claim_is_exclusive, each_of_many_completions_keeps_its_own_result, jobs_of_other_kinds_and_queues_are_left_for_others,
             a_future_job_waits_and_blocks_nothing, acknowledgements_come_before_claims, a_late_worker_is_lost,
             a_completion_handed_in_twice_is_repeated,
             a_second_word_on_one_job_in_one_exchange_comes_too_late, a_release_does_not_count_the_attempt,

@@ -4,12 +4,13 @@ use super::Db;
 use super::error::{BACKEND, corrupt};
 use super::fronts::{Look, Outcome, Piece, Place};
 use super::record::{self, CLAIMED, JOB, Reader, group_of, int};
+use super::request::Request;
 use super::session::{Conn, Param, Session};
 use super::transition::Back;
 use crate::error::StoreError;
 use crate::kernel::{check_limit, unreadable};
 use crate::store::{Claim, Pace, QueueState};
-use atlas_schema::{JobKind, JobRecord, QueueName, Timestamp, WorkerId};
+use atlas_schema::{JobKind, JobRecord, QueueName, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::PoisonError;
 use std::time::Instant;
@@ -93,7 +94,7 @@ impl Db {
     pub(super) async fn claimed<C: Conn>(
         &self,
         session: Session<'_, C>,
-        worker: &WorkerId,
+        request: &Request,
         sight: &Sight,
         outcome: Outcome,
         rows: &[Row],
@@ -105,7 +106,7 @@ impl Db {
         for row in rows {
             let row = Reader::new(row, OPERATION);
             let id = row.id(1)?;
-            match record::claimed(row, self.stage, &names, worker) {
+            match record::claimed(row, self.stage, &names, (&request.worker, request.lease_ms)) {
                 Err(error) if unreadable(&error, &id) => bad.push(id),
                 job => jobs.push(job?),
             }
@@ -118,7 +119,8 @@ impl Db {
         }
         let mut put_off = 0;
         if !bad.is_empty() {
-            let own = session.rows("SELECT no FROM atlas_jobs_worker WHERE name = $1", &[&worker.as_str()]).await?;
+            let own =
+                session.rows("SELECT no FROM atlas_jobs_worker WHERE name = $1", &[&request.worker.as_str()]).await?;
             let own: Result<Vec<i32>, _> = own.iter().map(|row| Reader::new(row, OPERATION).get(0)).collect();
             put_off = self.put_off(session, &bad, &own?, Back::Released).await?;
         }
@@ -164,9 +166,8 @@ impl Db {
     pub(super) async fn claim_controlled<C: Conn>(
         &self,
         session: Session<'_, C>,
-        worker: &WorkerId,
+        request: &Request,
         wanted: &Wanted,
-        began: Instant,
     ) -> Result<Vec<JobRecord>, StoreError> {
         let names: Vec<&str> = wanted.queues.iter().map(AsRef::as_ref).collect();
         let sql = "SELECT queue, paused, max_running, max_per_second, pace_left, pace_at, atlas_jobs_now()
@@ -222,11 +223,11 @@ impl Db {
             return Ok(Vec::new());
         }
         let sight = self.sight_of(rooms.iter().map(|(queue, _)| *queue), &wanted.kinds);
-        let asked = Instant::now();
+        let (began, asked) = (request.began, Instant::now());
         let promoted = session.rows(PROMOTE, &[&PROMOTED, &sight.deferred_from]).await?;
         let outcome =
             Outcome { began, cost: asked.elapsed(), at: self.note_promoted(began, &sight, &promoted)?, all: false };
-        let claimed = self.claim_rooms(session, worker, wanted, rooms, (sight, outcome)).await?;
+        let claimed = self.claim_rooms(session, request, wanted, rooms, (sight, outcome)).await?;
         for job in &claimed {
             if let Some(pace) = paces.get_mut(&job.queue) {
                 *pace = pace.spent(1);
@@ -243,7 +244,7 @@ impl Db {
     async fn claim_rooms<C: Conn>(
         &self,
         session: Session<'_, C>,
-        worker: &WorkerId,
+        request: &Request,
         wanted: &Wanted,
         mut rooms: Vec<(&QueueName, i64)>,
         (sight, outcome): (Sight, Outcome),
@@ -257,7 +258,7 @@ impl Db {
             }
             let again = || self.sight_of(rooms.iter().map(|(queue, _)| *queue), &wanted.kinds);
             let sight = first.take().unwrap_or_else(again);
-            let mut params = ClaimParams::new(worker.as_str(), wanted, &sight);
+            let mut params = ClaimParams::new(request.worker.as_str(), wanted, &sight);
             params.limit = i64::try_from(left).unwrap_or(i64::MAX);
             params.queues = rooms.iter().map(|(queue, _)| queue.as_str()).collect();
             params.rooms = rooms.iter().map(|(_, room)| *room).collect();
@@ -265,7 +266,7 @@ impl Db {
             let asked = Instant::now();
             let rows = session.rows(&self.claims.many, &params.many()).await?;
             let outcome = Outcome { cost: outcome.cost + asked.elapsed(), ..outcome };
-            let Claimed { jobs, put_off } = self.claimed(session, worker, &sight, outcome, &rows).await?;
+            let Claimed { jobs, put_off } = self.claimed(session, request, &sight, outcome, &rows).await?;
             for job in &jobs {
                 if let Some((_, room)) = rooms.iter_mut().find(|(queue, _)| **queue == job.queue) {
                     *room -= 1;

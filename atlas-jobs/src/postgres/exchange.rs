@@ -137,7 +137,7 @@ impl Db {
                 if let Some(place) = marked.first().map(|row| Reader::new(row, OPERATION).get(0)).transpose()? {
                     self.beats.note(&request.worker, place);
                 }
-                exchanged.claimed.extend(self.claim_controlled(session, &request.worker, &rest, request.began).await?);
+                exchanged.claimed.extend(self.claim_controlled(session, &request, &rest).await?);
                 transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
                 in_order(&mut exchanged.claimed);
             } else if let Some(claim) = &request.claim
@@ -176,6 +176,7 @@ impl Db {
         let beat = prepare(BEAT).await?;
         let none = Results::default();
         let results = request.results.first().unwrap_or(&none);
+        let [epochs, values, starts, lengths] = results.params();
         let mut held = (Vec::new(), Vec::new());
         for one in &request.held {
             held.0.push(one.job);
@@ -202,7 +203,7 @@ impl Db {
             biased;
             begin(client, frame),
             timed(query(client, Some(beat), vec![&worker, &request.beat, &request.lease_ms, &queues, &place])),
-            timed(query(client, complete, vec![&worker, &acked, &results.epochs, &results.values])),
+            timed(query(client, complete, vec![&worker, &acked, epochs, values, starts, lengths])),
             timed(query(client, note, vec![&news, &request.progress.epochs, &request.progress.values, &worker])),
             timed(query(client, look, vec![&holding, &held.1])),
             query(client, promote, vec![&PROMOTED, &deferred_from]),
@@ -276,7 +277,7 @@ impl Db {
                 let at = self.note_promoted(request.began, sight, &said.promoted)?;
                 let all = wanted.is_all(said.claimed.len());
                 let outcome = Outcome { began: request.began, cost: said.walk, at, all };
-                self.claimed(session, &request.worker, sight, outcome, &said.claimed).await?
+                self.claimed(session, request, sight, outcome, &said.claimed).await?
             }
             _ => Claimed { jobs: Vec::new(), put_off: 0 },
         };
@@ -289,8 +290,10 @@ impl Db {
         let number = self.beat(session, request).await?;
         let mut exchanged = Exchanged::default();
         let mut done = HashMap::new();
-        for Results { ids, epochs, values } in &request.results {
-            done.extend(applied(&session.rows(COMPLETE, &[&worker, &uuids(ids), epochs, values]).await?)?);
+        for results in &request.results {
+            let (ids, [epochs, values, starts, lengths]) = (uuids(&results.ids), results.params());
+            let rows = session.rows(COMPLETE, &[&worker, &ids, epochs, values, starts, lengths]).await?;
+            done.extend(applied(&rows)?);
         }
         let known = request.known();
         let mut affected: Vec<JobId> = known.iter().copied().collect();
@@ -355,7 +358,7 @@ impl Db {
             session.rows(PROGRESS, &[&uuids(ids), epochs, values, &worker]).await?;
         }
         if let Some(claim) = &request.claim {
-            exchanged.claimed = self.claim_controlled(session, &request.worker, claim, request.began).await?;
+            exchanged.claimed = self.claim_controlled(session, request, claim).await?;
         }
         Ok(exchanged)
     }

@@ -3,13 +3,14 @@
 use super::claim::{Wanted, wanted};
 use super::error::BACKEND;
 use super::record::int;
-use super::session::PART;
+use super::session::{PART, Param};
 use crate::error::{Kind, StoreError};
 use crate::kernel::unfit;
 use crate::state;
 use crate::store::{Ack, AckAction, Exchange, Held};
 use atlas_schema::{JobId, Progress, Timestamp, WorkerId};
 use std::collections::HashSet;
+use std::mem;
 use std::time::{Duration, Instant};
 
 const OPERATION: &str = "exchange";
@@ -35,7 +36,32 @@ pub(super) struct Request {
 pub(super) struct Results {
     pub(super) ids: Vec<JobId>,
     pub(super) epochs: Vec<i64>,
-    pub(super) values: Vec<String>,
+    /// One after another.
+    pub(super) values: Vec<u8>,
+    /// Where each begins, from 1 on.
+    pub(super) starts: Vec<i32>,
+    /// How many bytes each has.
+    pub(super) lengths: Vec<i32>,
+}
+
+impl Results {
+    /// A job whose result is the rest of the values.
+    fn push(&mut self, id: JobId, epoch: i64) -> Result<(), StoreError> {
+        let start =
+            self.starts.last().zip(self.lengths.last()).map_or(1, |(start, length)| start.saturating_add(*length));
+        let end = i32::try_from(self.values.len().saturating_add(1));
+        let end = end.map_err(|error| StoreError::new(Kind::Internal, BACKEND, OPERATION).with_source(error))?;
+        self.ids.push(id);
+        self.epochs.push(epoch);
+        self.starts.push(start);
+        self.lengths.push(end.saturating_sub(start));
+        Ok(())
+    }
+
+    /// What `complete.sql` takes after the worker and the ids.
+    pub(super) fn params(&self) -> [Param<'_>; 4] {
+        [&self.epochs, &self.values, &self.starts, &self.lengths]
+    }
 }
 
 /// News of the progress of held jobs.
@@ -67,24 +93,22 @@ impl Request {
                 && let AckAction::Complete { result } = &ack.action
                 && unfit(result, "the result", max_result).is_none()
             {
-                plain.push((ack.job, int(ack.epoch), serde_json::to_string(result).map_err(internal)?));
+                plain.push((ack.job, int(ack.epoch), result));
             }
         }
         // Two that hand in the same jobs lock them in the same order.
         plain.sort_unstable_by_key(|(id, ..)| *id);
         let mut results: Vec<Results> = Vec::new();
-        let mut bytes = 0;
         for (id, epoch, value) in plain {
-            bytes += value.len();
-            if results.is_empty() || bytes > PART {
-                bytes = value.len();
-                results.push(Results::default());
+            let mut part = results.pop().unwrap_or_default();
+            let before = part.values.len();
+            serde_json::to_writer(&mut part.values, value).map_err(internal)?;
+            if before > 0 && part.values.len() > PART {
+                let values = part.values.split_off(before);
+                results.push(mem::replace(&mut part, Results { values, ..Results::default() }));
             }
-            if let Some(part) = results.last_mut() {
-                part.ids.push(id);
-                part.epochs.push(epoch);
-                part.values.push(value);
-            }
+            part.push(id, epoch)?;
+            results.push(part);
         }
         let mut progress = News::default();
         for held in &held {

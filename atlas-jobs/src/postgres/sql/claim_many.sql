@@ -1,7 +1,7 @@
 -- $1 worker, $2 limit, $3 queues, $4 kinds, $5 how many of each queue may run, $6 whether controlled queues are among
 -- them, $7 to $14 the pieces of the lanes' indexes that are looked at, lane by lane and in order.
 WITH worker AS MATERIALIZED (
-  SELECT no, seen_at, lease_ms FROM atlas_jobs_worker
+  SELECT no, seen_at FROM atlas_jobs_worker
   WHERE ctid = nullif(current_setting('atlas_jobs.worker', true), '')::tid AND name = $1 AND xact = pg_current_xact_id()
     AND ($6 OR NOT EXISTS (SELECT FROM atlas_jobs_queue WHERE queue = ANY($3::text[])
       AND (paused OR max_running IS NOT NULL OR max_per_second IS NOT NULL)))

@@ -1,6 +1,6 @@
 -- $1 worker, $2 limit, $3 queue, $4 kind, $5 to $10 the pieces of its index that are looked at, in order. The common claim: one queue that nobody controls, one kind.
 WITH worker AS MATERIALIZED (
-  SELECT no, seen_at, lease_ms FROM atlas_jobs_worker
+  SELECT no, seen_at FROM atlas_jobs_worker
   WHERE ctid = nullif(current_setting('atlas_jobs.worker', true), '')::tid AND name = $1 AND xact = pg_current_xact_id()
     AND NOT EXISTS (SELECT FROM atlas_jobs_queue WHERE queue = $3
       AND (paused OR max_running IS NOT NULL OR max_per_second IS NOT NULL))

@@ -1,11 +1,13 @@
--- $1 worker, $2 ids in order, $3 epochs, $4 results. The way of nearly all outcomes: the holder of a lease has a result.
+-- $1 worker, $2 ids in order, $3 epochs, $4 results one after another, $5 where each begins, $6 how long it is. The way of nearly
+-- all outcomes: the holder of a lease has a result.
 WITH worker AS MATERIALIZED (
   SELECT no, seen_at, json_build_object('kind', 'worker', 'id', name)::text AS actor
   FROM atlas_jobs_worker
   WHERE ctid = nullif(current_setting('atlas_jobs.worker', true), '')::tid AND name = $1 AND xact = pg_current_xact_id()
 ), ended AS (
   -- Each looked up by its key, whatever the planner believes of the size of a table that was analysed while it was empty.
-  -- The ids are sorted, so that the place of one among them is found by halves, and with it its epoch and its result.
+  -- The ids are sorted, so that the place of one among them is found by halves, and with it its epoch and its result. An array of
+  -- texts would be walked from its beginning for each.
   DELETE FROM atlas_jobs_lease l USING worker
   WHERE l.id = ANY($2::uuid[]) AND l.epoch = ($3::int8[])[width_bucket(l.id, $2::uuid[])]
     -- What follows from its end can't be read here: the state machine says what does, and the others end all the same.
@@ -13,12 +15,12 @@ WITH worker AS MATERIALIZED (
   RETURNING l.id, l.version + 1 AS version, l.epoch, l.started_at,
     greatest(worker.seen_at, l.updated_at, l.started_at) AS finished_at, l.worker,
     l.worker = worker.no AS end_here, l.grp, l.attempt, l.follows,
-    l.claim_here, l.run_at, l.deadline, l.progress, ($4::text[])[width_bucket(l.id, $2::uuid[])] AS result
+    l.claim_here, l.run_at, l.deadline, l.progress, width_bucket(l.id, $2::uuid[]) AS place
 ), done AS (
   INSERT INTO atlas_jobs_done (id, version, epoch, finished_at, status, attempt, claim_here, end_here, worker,
     started_at, run_at, deadline, progress, result)
   SELECT id, version, epoch, finished_at, 2, attempt, claim_here, end_here, worker, started_at, run_at, deadline, progress,
-    result
+    convert_from(substr($4::bytea, ($5::int4[])[place], ($6::int4[])[place]), 'UTF8')
   FROM ended
 ), batch AS MATERIALIZED (
   SELECT max(finished_at) AS at, array_agg(id) AS ids, array_agg(version) AS versions,
