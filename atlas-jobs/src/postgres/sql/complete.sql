@@ -8,13 +8,14 @@ WITH worker AS MATERIALIZED (
   -- Each looked up by its key, whatever the planner believes of the size of a table that was analysed while it was empty.
   -- The ids are sorted, so that the place of one among them is found by halves, and with it its epoch and its result. An array of
   -- texts would be walked from its beginning for each.
-  DELETE FROM atlas_jobs_lease l USING worker
-  WHERE l.id = ANY($2::uuid[]) AND l.epoch = ($3::int8[])[width_bucket(l.id, $2::uuid[])]
+  -- The worker is asked for once, not joined to each.
+  DELETE FROM atlas_jobs_lease l
+  WHERE EXISTS (SELECT FROM worker) AND l.id = ANY($2::uuid[]) AND l.epoch = ($3::int8[])[width_bucket(l.id, $2::uuid[])]
     -- What follows from its end can't be read here: the state machine says what does, and the others end all the same.
     AND CASE WHEN l.follows THEN (SELECT atlas_jobs_is_object(j.follow) FROM atlas_jobs_job j WHERE j.id = l.id) ELSE true END
   RETURNING l.id, l.version + 1 AS version, l.epoch, l.started_at,
-    greatest(worker.seen_at, l.updated_at, l.started_at) AS finished_at, l.worker,
-    l.worker = worker.no AS end_here, l.grp, l.attempt, l.follows,
+    greatest((SELECT seen_at FROM worker), l.updated_at, l.started_at) AS finished_at, l.worker,
+    l.worker = (SELECT no FROM worker) AS end_here, l.grp, l.attempt, l.follows,
     l.claim_here, l.run_at, l.deadline, l.progress, width_bucket(l.id, $2::uuid[]) AS place
 ), done AS (
   INSERT INTO atlas_jobs_done (id, version, epoch, finished_at, status, attempt, claim_here, end_here, worker,

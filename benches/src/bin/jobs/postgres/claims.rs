@@ -18,7 +18,11 @@ use tokio::runtime::Runtime;
 const TIMES: usize = 4;
 
 /// Workers that share the slots: each has one round trip under way, so each has one connection. As many have the raw statements.
-const WORKERS: usize = 2;
+/// So many are fastest on two cores.
+const WORKERS: usize = 4;
+
+/// And with so many ours are measured beside the raw statements, too.
+const OTHERS: [usize; 3] = [1, 2, 8];
 
 /// A job manager beside ours: its program, which part of our jobs it gets (slow ones fewer), and the ratio that is promised.
 struct Rival {
@@ -45,11 +49,14 @@ pub(crate) fn rows(runtime: &Runtime, host: &Host, scale: Scale) -> Result<Vec<R
     let jobs = scale.jobs * TIMES;
     let programs = RIVALS.map(|rival| program(rival.name));
     let (mut small, mut large, mut raws) = (vec![], vec![], vec![]);
+    let mut others: [Vec<f64>; OTHERS.len()] = Default::default();
     let mut rivals: [Vec<(f64, PerJob)>; RIVALS.len()] = Default::default();
     for round in 0..=scale.rounds {
-        let turn = ours(runtime, host, jobs, 50)?;
-        let batch = batch(turn.cost);
-        let raw = raw_turn(runtime, host, jobs, batch)?;
+        let (turn, raw) = pair(runtime, host, jobs, WORKERS)?;
+        for (workers, ratios) in OTHERS.iter().zip(&mut others) {
+            let (turn, (rate, _)) = pair(runtime, host, jobs, *workers)?;
+            ratios.extend(Some(turn.rate / rate).filter(|_| round > 0));
+        }
         let mut figures = Vec::new();
         for (rival, program) in RIVALS.iter().zip(&programs) {
             figures.push(match program {
@@ -57,7 +64,7 @@ pub(crate) fn rows(runtime: &Runtime, host: &Host, scale: Scale) -> Result<Vec<R
                 None => None,
             });
         }
-        let heavy = ours(runtime, host, jobs / 2, 2000)?;
+        let heavy = ours(runtime, host, jobs / 2, 2000, WORKERS)?;
         // The first turn warms up the disk and the caches.
         if round > 0 {
             small.push(turn);
@@ -85,6 +92,9 @@ pub(crate) fn rows(runtime: &Runtime, host: &Host, scale: Scale) -> Result<Vec<R
         Row::new("postgres/raw-server-cpu", cost(&raws, |cost| cost.cpu), "us/job"),
         Row::new("postgres/client-cpu", of(&small, |turn| turn.own_cpu), "us/job").at_most(9.0),
     ];
+    for (workers, ratios) in OTHERS.iter().zip(others) {
+        rows.push(Row::new(format!("postgres/to-raw-{workers}-connections"), middle(ratios), "ratio").at_least(0.8));
+    }
     for (Rival { title, floor, .. }, figures) in RIVALS.iter().zip(&rivals) {
         if figures.is_empty() {
             rows.push(Row::absent(format!("postgres/to-{title} (not built)"), "ratio"));
@@ -103,30 +113,40 @@ fn batch(cost: PerJob) -> usize {
     (1.0 / cost.commits).round().clamp(1.0, 1000.0) as usize
 }
 
-fn ours(runtime: &Runtime, host: &Host, jobs: usize, bytes: usize) -> Result<Turn> {
-    let (store, before) = runtime.block_on(async {
+/// A turn of ours, and of the raw statements at the same batch.
+fn pair(runtime: &Runtime, host: &Host, jobs: usize, workers: usize) -> Result<(Turn, (f64, PerJob))> {
+    let turn = ours(runtime, host, jobs, 50, workers)?;
+    let batch = batch(turn.cost);
+    Ok((turn, raw_turn(runtime, host, jobs, batch, workers)?))
+}
+
+fn ours(runtime: &Runtime, host: &Host, jobs: usize, bytes: usize, workers: usize) -> Result<Turn> {
+    let (database, store, before) = runtime.block_on(async {
         let database = host.database().await?;
-        let store: Arc<dyn JobStore> = Arc::new(database.store(4).await?);
+        let store: Arc<dyn JobStore> = Arc::new(database.store(workers + 2).await?);
         fill(&store, jobs, bytes).await?;
         database.tidy().await?;
-        anyhow::Ok((store, host.spent().await?))
+        anyhow::Ok((database, store, host.spent().await?))
     })?;
     // On a task of its own, as a host has it: the main thread of a runtime is slower to wake.
-    let task = async move { drain(&store, jobs, WORKERS).await };
+    let task = async move { drain(&store, jobs, workers).await };
     let (took, own) = cpu::during(|| runtime.block_on(runtime.spawn(task))?)?;
     let cost = before.until(runtime.block_on(host.spent())?, jobs);
+    runtime.block_on(host.remove(database))?;
     Ok(Turn { rate: rate(jobs, took), cost, own_cpu: cpu::per_job(own, jobs) })
 }
 
-fn raw_turn(runtime: &Runtime, host: &Host, jobs: usize, batch: usize) -> Result<(f64, PerJob)> {
+fn raw_turn(runtime: &Runtime, host: &Host, jobs: usize, batch: usize, workers: usize) -> Result<(f64, PerJob)> {
     let (database, before) = runtime.block_on(async {
         let database = host.database().await?;
         raw::filled(&database, jobs, 50).await?;
         anyhow::Ok((database, host.spent().await?))
     })?;
-    let task = async move { raw::drain(&database, jobs, batch, WORKERS).await };
-    let rate = runtime.block_on(runtime.spawn(task))??;
-    Ok((rate, before.until(runtime.block_on(host.spent())?, jobs)))
+    let task = async move { anyhow::Ok((raw::drain(&database, jobs, batch, workers).await?, database)) };
+    let (rate, database) = runtime.block_on(runtime.spawn(task))??;
+    let cost = before.until(runtime.block_on(host.spent())?, jobs);
+    runtime.block_on(host.remove(database))?;
+    Ok((rate, cost))
 }
 
 fn theirs(runtime: &Runtime, host: &Host, program: &Path, jobs: usize) -> Result<(f64, PerJob)> {
@@ -137,5 +157,6 @@ fn theirs(runtime: &Runtime, host: &Host, program: &Path, jobs: usize) -> Result
     let before = runtime.block_on(host.spent())?;
     let seconds = ready.go()?.get("seconds")?;
     let cost = before.until(runtime.block_on(host.spent())?, jobs);
+    runtime.block_on(host.remove(database))?;
     Ok((rate(jobs, Duration::from_secs_f64(seconds)), cost))
 }

@@ -1,4 +1,4 @@
-//! What PostgreSQL itself needs for the same rows: statements that check nothing and decide nothing.
+//! What PostgreSQL itself needs for the same rows: statements that check the epoch, as ours do, and nothing else.
 
 use super::server::Database;
 use crate::drain::{fill, rate};
@@ -16,7 +16,7 @@ const SETTINGS: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; S
     SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = force_generic_plan";
 
 const COMPLETE: &str = "WITH ended AS (
-      DELETE FROM atlas_jobs_lease WHERE id = ANY($1) RETURNING id, version, epoch, started_at, worker, attempt
+      DELETE FROM atlas_jobs_lease WHERE id = ANY($1) AND epoch = ($2)[width_bucket(id, $1)] RETURNING id, version, epoch, started_at, worker, attempt
     ), done AS (
       INSERT INTO atlas_jobs_done (id, version, epoch, finished_at, status, attempt, claim_here, end_here, worker,
         started_at, result)
@@ -29,14 +29,14 @@ const COMPLETE: &str = "WITH ended AS (
 const CLAIM: &str = "WITH taken AS (
       DELETE FROM atlas_jobs_ready WHERE ctid = ANY (ARRAY(SELECT ctid FROM atlas_jobs_ready WHERE lane = 1
         ORDER BY rank, run_at, id LIMIT $1 FOR UPDATE SKIP LOCKED))
-      RETURNING id, version, epoch, attempt, grp
+      RETURNING id, version, epoch + 1 AS epoch, attempt, grp
     ), lease AS (
       INSERT INTO atlas_jobs_lease (id, version, epoch, started_at, worker, grp, attempt, follows, claim_here)
-      SELECT id, version + 1, epoch + 1, 0, 1, grp, attempt + 1, false, true FROM taken
+      SELECT id, version + 1, epoch, 0, 1, grp, attempt + 1, false, true FROM taken
     ), counted AS (
       INSERT INTO atlas_jobs_move (grp, source, target, jobs) SELECT grp, 0, 1, count(*) FROM taken GROUP BY grp
     )
-    SELECT taken.id, j.payload FROM taken JOIN atlas_jobs_job j ON j.id = taken.id";
+    SELECT taken.id, taken.epoch, j.payload FROM taken JOIN atlas_jobs_job j ON j.id = taken.id";
 
 /// Jobs per second, with so many per transaction and so many connections: each completes one batch and claims the next. Nothing
 /// waits for an answer that it does not need: a transaction is sent whole.
@@ -45,7 +45,7 @@ pub(crate) async fn drain(database: &Database, jobs: usize, batch: usize, connec
     for _ in 0..connections {
         let client = database.connect().await?;
         client.batch_execute(SETTINGS).await?;
-        let complete = client.prepare_typed(COMPLETE, &[Type::UUID_ARRAY]).await?;
+        let complete = client.prepare_typed(COMPLETE, &[Type::UUID_ARRAY, Type::INT8_ARRAY]).await?;
         let claim = client.prepare_typed(CLAIM, &[Type::INT8]).await?;
         clients.push((client, complete, claim));
     }
@@ -54,11 +54,12 @@ pub(crate) async fn drain(database: &Database, jobs: usize, batch: usize, connec
     let mut running = JoinSet::new();
     for (client, complete, claim) in clients {
         running.spawn(async move {
-            let (mut held, mut done): (Vec<Uuid>, usize) = (Vec::new(), 0);
+            let (mut held, mut done): (Vec<(Uuid, i64)>, usize) = (Vec::new(), 0);
             loop {
                 let rows = turn(&client, &complete, &claim, &held, batch).await?;
                 done += held.len();
-                held = rows.iter().map(|row| row.get(0)).collect();
+                held = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+                held.sort_unstable();
                 if held.is_empty() {
                     return anyhow::Ok(done);
                 }
@@ -73,13 +74,20 @@ pub(crate) async fn drain(database: &Database, jobs: usize, batch: usize, connec
     Ok(rate(jobs, start.elapsed()))
 }
 
-async fn turn(client: &Client, complete: &Statement, claim: &Statement, held: &[Uuid], batch: i64) -> Result<Vec<Row>> {
+async fn turn(
+    client: &Client,
+    complete: &Statement,
+    claim: &Statement,
+    held: &[(Uuid, i64)],
+    batch: i64,
+) -> Result<Vec<Row>> {
+    let (ids, epochs): (Vec<Uuid>, Vec<i64>) = held.iter().copied().unzip();
     let batch: [&(dyn ToSql + Sync); 1] = [&batch];
     // Polled in this order, and each hands its message over at its first poll.
     let (begun, completed, rows, committed) = tokio::join!(
         biased;
         client.batch_execute("BEGIN"),
-        async { if held.is_empty() { Ok(0) } else { client.execute(complete, &[&held]).await } },
+        async { if held.is_empty() { Ok(0) } else { client.execute(complete, &[&ids, &epochs]).await } },
         client.query(claim, &batch),
         client.batch_execute("COMMIT"),
     );

@@ -60,6 +60,13 @@ impl Host {
         Ok(Database { config, url })
     }
 
+    /// Ends a database: the server would tidy it up in turns to come.
+    pub(crate) async fn remove(&self, database: Database) -> Result<()> {
+        let name = database.config.get_dbname().context("a database without a name")?;
+        let client = connect(&self.server.url().parse()?).await?;
+        Ok(client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await?)
+    }
+
     /// Numbers of the whole server: nothing else runs on it.
     pub(crate) async fn spent(&self) -> Result<Spent> {
         let client = connect(&self.server.url().parse()?).await?;
