@@ -15,13 +15,28 @@ use tokio_postgres::Row;
 /// So many jobs go as rows: about as many as callers that add one each at the same time.
 const FEW: usize = 16;
 
-/// The statements that add jobs.
+/// The statements that add jobs, by [`Manner`].
 pub(super) struct InsertSql {
-    /// A key that is taken is an error.
     plain: Statements,
-    /// Jobs whose keys are taken are left out.
     free: Statements,
+    quiet: Statements,
 }
+
+/// How jobs are added.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// A key that is taken may be an error, and then nothing is added.
+    Plain,
+    /// Jobs whose keys are taken are left out.
+    Free,
+    /// The same, and listeners are not told: [`TELL`] follows.
+    Quiet,
+}
+
+/// Tells those who listen that there is work, if any of these jobs still waits for somebody.
+pub(super) const TELL: &str = "SELECT pg_notify('atlas_jobs', '')
+ WHERE EXISTS (SELECT FROM atlas_jobs_listener WHERE seen_at > atlas_jobs_now() - 90000)
+   AND EXISTS (SELECT FROM atlas_jobs_ready WHERE id = ANY($1::uuid[]))";
 
 /// One job, up to [`FEW`], or any number.
 struct Statements {
@@ -32,13 +47,18 @@ struct Statements {
 
 impl InsertSql {
     pub(super) fn new() -> Self {
-        Self { plain: Statements::new(false), free: Statements::new(true) }
+        Self {
+            plain: Statements::new(false, true),
+            free: Statements::new(true, true),
+            quiet: Statements::new(true, false),
+        }
     }
 }
 
 impl Statements {
-    fn new(free: bool) -> Self {
-        let sql = |sql: &str| format!("{}{}", marked(sql, free), include_str!("sql/insert_rest.sql"));
+    fn new(free: bool, told: bool) -> Self {
+        let rest = marked(include_str!("sql/insert_rest.sql"), "{if told}", told);
+        let sql = |sql: &str| format!("{}{rest}", marked(sql, "{if free}", free));
         let rows = |count| {
             let rows: Vec<String> = (0..count).map(row).collect();
             sql(&include_str!("sql/insert_few.sql").replace("{rows}", &rows.join(", ")))
@@ -47,12 +67,12 @@ impl Statements {
     }
 }
 
-/// With what stands between the marks, or without.
-fn marked(sql: &str, free: bool) -> String {
+/// With what stands between a mark and its end, or without.
+fn marked(sql: &str, mark: &str, with: bool) -> String {
     let mut text = String::with_capacity(sql.len());
-    for (at, piece) in sql.split("{if free}").enumerate() {
+    for (at, piece) in sql.split(mark).enumerate() {
         let (inside, rest) = if at == 0 { ("", piece) } else { piece.split_once("{end}").unwrap_or(("", piece)) };
-        text.push_str(if free { inside } else { "" });
+        text.push_str(if with { inside } else { "" });
         text.push_str(rest);
     }
     text
@@ -136,18 +156,21 @@ impl<'a> Columns<'a> {
         self.keys.iter().chain(&self.external).all(Option::is_none)
     }
 
-    /// Adds those whose keys are free; with `plain`, a key that is taken may be an error, and nothing is added.
+    /// Adds those whose keys are free.
     pub(super) async fn insert<C: Conn>(
         &self,
         session: Session<'_, C>,
         sql: &InsertSql,
-        plain: bool,
+        manner: Manner,
     ) -> Result<Vec<Row>, StoreError> {
         let ids = uuids(&self.ids);
         let parents: Vec<_> = self.parents.iter().map(|parent| parent.as_ref().map(JobId::as_uuid)).collect();
         // A few with keys go the careful way at once: callers that repeat themselves add few at a time.
-        let plain = plain && (ids.len() > FEW || self.are_keyless());
-        let sql = if plain { &sql.plain } else { &sql.free };
+        let sql = match manner {
+            Manner::Plain if ids.len() > FEW || self.are_keyless() => &sql.plain,
+            Manner::Plain | Manner::Free => &sql.free,
+            Manner::Quiet => &sql.quiet,
+        };
         if ids.len() <= FEW {
             let row = |at: usize| -> Option<[Param<'_>; 16]> {
                 Some([

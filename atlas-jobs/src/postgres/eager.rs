@@ -8,6 +8,7 @@
 use super::Db;
 use super::claim::{Sight, Wanted};
 use super::coalesce::OPERATION;
+use super::columns::TELL;
 use super::enqueue::{Way, parts};
 use super::error::{BACKEND, failed};
 use super::exchange::{Frame, Said};
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// So long a transaction waits for an idle worker: many times what it needs, and little beside a commit.
 const OPEN: Duration = Duration::from_millis(2);
@@ -137,16 +139,17 @@ impl Db {
         let add = async {
             let mut answers = Vec::with_capacity(jobs.len());
             for part in parts(jobs) {
-                answers.extend(self.add(Session::new(open.client()?, OPERATION), part, Way::Within).await?);
+                answers.extend(self.add(Session::new(open.client()?, OPERATION), part, Way::Ahead).await?);
             }
             Ok::<_, StoreError>(answers)
         };
         let (begun, added) = tokio::join!(biased; open.client()?.batch_execute(BEGIN), add);
         begun.map_err(wrong)?;
         let answers = added?;
-        let any = answers.iter().any(|answer| matches!(answer, Enqueued::Created { .. }));
-        let guest = if any && began.elapsed() < YOUNG { self.guest(worker).await } else { None };
+        let new: Vec<Uuid> = answers.iter().filter_map(created).map(|id| id.as_uuid()).collect();
+        let guest = if !new.is_empty() && began.elapsed() < YOUNG { self.guest(worker).await } else { None };
         let Some(Guest { request, sight, reply }) = guest else {
+            Session::new(open.client()?, OPERATION).rows(TELL, &[&new]).await?;
             open.client()?.batch_execute("COMMIT").await.map_err(wrong)?;
             drop(open.over());
             self.fronts.came(began.into_std());
@@ -154,7 +157,7 @@ impl Db {
             return Ok(answers);
         };
         // The commit goes with it.
-        let said = self.ask(open.client()?, &request, Some(&sight), Frame::End).await;
+        let said = self.ask(open.client()?, &request, Some(&sight), Frame::End { new: &new }).await;
         let all = said.as_ref().map(|said| has_all(said, &answers));
         let (all, committed) = (matches!(all, Ok(true)), all.is_ok());
         let went = said.and_then(|said| Ok((Some(sight), said, open.over().ok_or_else(no_connection)?)));
@@ -216,10 +219,14 @@ fn no_connection() -> StoreError {
 fn has_all(said: &Said, answers: &[Enqueued]) -> bool {
     let id = |row| Reader::new(row, OPERATION).id(1).ok();
     let claimed: HashSet<JobId> = said.claimed.iter().filter_map(id).collect();
-    answers.iter().all(|answer| match answer {
-        Enqueued::Created { id } => claimed.contains(id),
-        Enqueued::Existing { .. } | Enqueued::Conflict { .. } | Enqueued::Refused(_) => true,
-    })
+    answers.iter().filter_map(created).all(|id| claimed.contains(&id))
+}
+
+const fn created(answer: &Enqueued) -> Option<JobId> {
+    match answer {
+        Enqueued::Created { id } => Some(*id),
+        Enqueued::Existing { .. } | Enqueued::Conflict { .. } | Enqueued::Refused(_) => None,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,7 +1,7 @@
 //! Adding jobs, each once.
 
 use super::Db;
-use super::columns::Columns;
+use super::columns::{Columns, Manner};
 use super::error::{BACKEND, corrupt};
 use super::groups::{Group, Names, are_in_one, group_in, names_of};
 use super::record::{FROM, JOB, Reader, STATE, full, group_of};
@@ -36,6 +36,8 @@ pub(super) enum Way {
     Own,
     /// Within a transaction that must not fail, and may be rolled back.
     Within,
+    /// The same, before a claim that may take all of them: who listens is told after it.
+    Ahead,
 }
 
 impl Db {
@@ -72,8 +74,12 @@ impl Db {
             if candidates.is_empty() {
                 break;
             }
-            let plain = way == Way::Own && attempt == 0;
-            let (now, there) = self.insert(session, &candidates, &groups, plain).await?;
+            let manner = match way {
+                Way::Own if attempt == 0 => Manner::Plain,
+                Way::Own | Way::Within => Manner::Free,
+                Way::Ahead => Manner::Quiet,
+            };
+            let (now, there) = self.insert(session, &candidates, &groups, manner).await?;
             candidates = self.settle(session, candidates, &mut answers, now, there).await?;
         }
         let answers: Option<Vec<Enqueued>> = answers.into_iter().collect();
@@ -103,7 +109,7 @@ impl Db {
         session: Session<'_, C>,
         candidates: &[Candidate],
         groups: &HashMap<Names, Group>,
-        plain: bool,
+        manner: Manner,
     ) -> Result<(Timestamp, HashSet<JobId>), StoreError> {
         // The first of two with one id; the database sees to the other keys. In the order of keys, so that two calls with the
         // same ones do not wait for each other.
@@ -115,8 +121,8 @@ impl Db {
         }
         let (moved, born): (Vec<&Candidate>, Vec<&Candidate>) =
             new.into_iter().partition(|new| new.applied.event.kind == AuditKind::Migrated);
-        let plain = plain && moved.is_empty();
-        let (now, mut there) = self.insert_rows(session, &born, groups, plain).await?;
+        let manner = if manner == Manner::Plain && !moved.is_empty() { Manner::Free } else { manner };
+        let (now, mut there) = self.insert_rows(session, &born, groups, manner).await?;
         if !moved.is_empty() {
             // They may belong anywhere in their queues.
             self.fronts.forget();
@@ -130,13 +136,13 @@ impl Db {
         session: Session<'_, C>,
         new: &[&Candidate],
         groups: &HashMap<Names, Group>,
-        plain: bool,
+        manner: Manner,
     ) -> Result<(Timestamp, HashSet<JobId>), StoreError> {
         let columns = Columns::of(new.iter().map(|new| &new.applied), groups, session.operation)?;
-        let rows = match columns.insert(session, &self.inserts, plain).await {
+        let rows = match columns.insert(session, &self.inserts, manner).await {
             // Some key is taken: the careful way finds out which.
-            Err(error) if plain && error.kind() == Kind::Conflict => {
-                columns.insert(session, &self.inserts, false).await?
+            Err(error) if manner == Manner::Plain && error.kind() == Kind::Conflict => {
+                columns.insert(session, &self.inserts, Manner::Free).await?
             }
             rows => rows?,
         };

@@ -7,6 +7,7 @@
 use super::Db;
 use super::beat::{BEAT, MARK};
 use super::claim::{ClaimParams, Claimed, PROMOTE, PROMOTED, Sight, Wanted, in_order};
+use super::columns::TELL;
 use super::error::failed;
 use super::fronts::Outcome;
 use super::record::{Reader, int};
@@ -24,6 +25,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_postgres::{Row, Statement};
+use uuid::Uuid;
 
 const OPERATION: &str = "exchange";
 const COMPLETE: &str = include_str!("sql/complete.sql");
@@ -58,17 +60,17 @@ struct Answer {
 
 /// What an exchange is sent as.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Frame {
+pub(super) enum Frame<'a> {
     /// A transaction of its own.
     Whole,
-    /// The end of one that is open.
-    End,
+    /// The end of one that is open and has added jobs, of which nobody was told.
+    End { new: &'a [Uuid] },
 }
 
-async fn begin<C: GenericClient>(client: &C, frame: Frame) -> Result<(), tokio_postgres::Error> {
+async fn begin<C: GenericClient>(client: &C, frame: Frame<'_>) -> Result<(), tokio_postgres::Error> {
     match frame {
         Frame::Whole => client.batch_execute(BEGIN).await,
-        Frame::End => Ok(()),
+        Frame::End { .. } => Ok(()),
     }
 }
 
@@ -162,7 +164,7 @@ impl Db {
         client: &C,
         request: &Request,
         sight: Option<&Sight>,
-        frame: Frame,
+        frame: Frame<'_>,
     ) -> Result<Said, StoreError> {
         let prepare = |sql: &str| {
             let sql = sql.to_owned();
@@ -197,9 +199,13 @@ impl Db {
         let deferred_from = sight.map_or(i64::MAX, |sight| sight.deferred_from);
         let promote = if claim.is_some() { Some(prepare(PROMOTE).await?) } else { None };
         let claim_params = claim_params.as_ref().map(ClaimParams::params);
+        let (tell, new) = match frame {
+            Frame::Whole => (None, [].as_slice()),
+            Frame::End { new } => (Some(prepare(TELL).await?), new),
+        };
 
         // Polled in this order, and each hands its message over at its first poll.
-        let (began, beat, completed, noted, held, promoted, claimed, committed) = tokio::join!(
+        let (began, beat, completed, noted, held, promoted, claimed, told, committed) = tokio::join!(
             biased;
             begin(client, frame),
             timed(query(client, Some(beat), vec![&worker, &request.beat, &request.lease_ms, &queues, &place])),
@@ -208,6 +214,7 @@ impl Db {
             timed(query(client, look, vec![&holding, &held.1])),
             query(client, promote, vec![&PROMOTED, &deferred_from]),
             timed(query(client, claim, claim_params.unwrap_or_default())),
+            query(client, tell, vec![&new]),
             client.batch_execute("COMMIT"),
         );
         let wrong = |error| failed(OPERATION, &error);
@@ -222,6 +229,7 @@ impl Db {
             claimed: claimed.0.map_err(wrong)?,
             walk,
         };
+        told.map_err(wrong)?;
         committed.map_err(wrong)?;
         Ok(said)
     }

@@ -10,7 +10,7 @@ ready AS (
 )
 -- As the function `atlas_jobs_notify` does, which would be planned again by each call. Who comes to listen while this waits for a key
 -- is not seen, and finds the job by itself a little later.
-SELECT atlas_jobs_now(), ARRAY(SELECT id FROM new),
+SELECT atlas_jobs_now(), ARRAY(SELECT id FROM new){if told},
   CASE WHEN EXISTS (SELECT FROM new WHERE run_at <= now)
     AND EXISTS (SELECT FROM atlas_jobs_listener WHERE seen_at > atlas_jobs_now() - 90000)
-  THEN pg_notify('atlas_jobs', '')::text END
+  THEN pg_notify('atlas_jobs', '')::text END{end}
