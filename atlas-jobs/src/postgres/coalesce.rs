@@ -76,6 +76,8 @@ impl Db {
         let answered = group.len();
         let sizes: Vec<usize> = group.iter().map(|call| call.jobs.len()).collect();
         let few = sizes.iter().sum::<usize>() <= SMALL;
+        // Records from elsewhere go a way of their own.
+        let few = few && !group.iter().flat_map(|call| &call.jobs).any(NewJob::is_migrated);
         let worker = if few { self.eager.wanted_by(group.iter().flat_map(|call| &call.jobs)) } else { None };
         let together = || group.iter().flat_map(|call| call.jobs.iter().cloned()).collect();
         let added = match worker {
@@ -116,7 +118,7 @@ impl Db {
     /// One statement, if that will do; a transaction for records from elsewhere, and for more than one statement takes.
     pub(super) async fn add_now(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError> {
         let mut client = self.client(OPERATION).await?;
-        let began = std::time::Instant::now();
+        let watch = self.fronts.watch();
         let mut answers = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
         while !rest.is_empty() {
@@ -137,7 +139,7 @@ impl Db {
             }
             rest = later;
         }
-        self.fronts.came(began);
+        watch.committed();
         self.waker.wake();
         Ok(answers)
     }

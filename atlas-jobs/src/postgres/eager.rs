@@ -134,7 +134,7 @@ impl Db {
     /// Adds jobs, and lets the idle worker in that wants them. If it fails, either all of it is there or nothing.
     pub(super) async fn add_eagerly(&self, jobs: Vec<NewJob>, worker: WorkerId) -> Result<Vec<Enqueued>, Failed> {
         let open = Open(Some(self.client(OPERATION).await?));
-        let began = Instant::now();
+        let (began, watch) = (Instant::now(), self.fronts.watch());
         let wrong = |error| failed(OPERATION, &error);
         let add = async {
             let mut answers = Vec::with_capacity(jobs.len());
@@ -152,7 +152,7 @@ impl Db {
             Session::new(open.client()?, OPERATION).rows(TELL, &[&new]).await?;
             open.client()?.batch_execute("COMMIT").await.map_err(wrong)?;
             drop(open.over());
-            self.fronts.came(began.into_std());
+            watch.committed();
             self.waker.wake();
             return Ok(answers);
         };
@@ -166,6 +166,7 @@ impl Db {
         if !committed {
             return Err(Failed::Guest);
         }
+        watch.committed();
         if !all {
             self.waker.wake();
         }

@@ -124,8 +124,9 @@ impl Db {
         let manner = if manner == Manner::Plain && !moved.is_empty() { Manner::Free } else { manner };
         let (now, mut there) = self.insert_rows(session, &born, groups, manner).await?;
         if !moved.is_empty() {
-            // They may belong anywhere in their queues.
+            // They may belong anywhere in their queues, and are there once the transaction is committed.
             self.fronts.forget();
+            self.fronts.doubt();
             there.extend(self.import(session, &moved, groups, now).await?);
         }
         Ok((now, there))

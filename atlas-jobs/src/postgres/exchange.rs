@@ -76,10 +76,11 @@ async fn begin<C: GenericClient>(client: &C, frame: Frame<'_>) -> Result<(), tok
 
 impl Db {
     pub(super) async fn exchange(&self, exchange: Exchange) -> Result<Exchanged, StoreError> {
+        // What one takes that fails or is given up is free again, and others may have passed it over meanwhile.
+        let watch = self.fronts.watch();
         let exchanged = self.exchange_once(exchange).await;
-        if exchanged.as_ref().is_err_and(|error| !matches!(error.kind(), Kind::Conflict | Kind::InvalidInput)) {
-            // What it took may be free again, and others may have passed it over meanwhile.
-            self.fronts.doubt();
+        if exchanged.as_ref().map_or_else(|error| error.kind() == Kind::InvalidInput, |_| true) {
+            watch.settle();
         }
         exchanged
     }

@@ -21,6 +21,9 @@ const MARGIN: Duration = Duration::from_millis(500);
 const SELDOM: u32 = 100;
 /// Or in so many, if something happened that only a walk makes good: it may go on happening.
 const SOON: u32 = 10;
+/// So long something that only a walk makes good may go on happening: the server ends a transaction whose client is gone within
+/// ten seconds.
+const LASTS: Duration = Duration::from_secs(15);
 /// And at least this often, whatever it costs: so long may a job that came in further ahead have to wait.
 const OFTEN: Duration = Duration::from_mins(5);
 /// Priorities of a lane that have a front: each is two pieces of every claim. It is those that claims met last.
@@ -71,8 +74,11 @@ struct Front {
     ranks: BTreeMap<i32, Known>,
     walked: Instant,
     cost: Duration,
-    /// Something happened that only a walk makes good.
-    doubted: bool,
+    /// When the last walk that is over began.
+    since: Instant,
+    /// When a claim last found nothing at all, and up to where it would have looked. Perhaps it did not look: somebody may have paused
+    /// the queue in that very moment. The next one knows.
+    emptied: Option<(Instant, i64)>,
 }
 
 /// What it knows of one priority.
@@ -86,8 +92,8 @@ struct Known {
 }
 
 impl Front {
-    fn is_due(&self, now: Instant) -> bool {
-        let times = if self.doubted { SOON } else { SELDOM };
+    fn is_due(&self, now: Instant, doubted: Option<Instant>) -> bool {
+        let times = if doubted.is_some_and(|until| self.since <= until) { SOON } else { SELDOM };
         now.duration_since(self.walked) >= (self.cost * times).min(OFTEN)
     }
 
@@ -121,8 +127,17 @@ impl Known {
 /// What this process knows of all lanes, and of the jobs whose time has not come.
 #[derive(Default)]
 pub(super) struct Fronts {
-    lanes: Mutex<HashMap<QueueName, HashMap<JobKind, Front>>>,
+    lanes: Mutex<Lanes>,
     promoted: Mutex<Option<Promoted>>,
+}
+
+#[derive(Default)]
+struct Lanes {
+    known: HashMap<QueueName, HashMap<JobKind, Front>>,
+    /// Claims that had begun by then know nothing.
+    forgotten: Option<Instant>,
+    /// Walks that had begun by then may have come too early.
+    doubted: Option<Instant>,
 }
 
 /// The last claim that left no job behind that was due.
@@ -154,12 +169,14 @@ pub(super) struct Outcome {
 impl Fronts {
     /// Where a claim of this lane should look at `now`.
     pub(super) fn look(&self, queue: &QueueName, kind: &JobKind, now: Instant) -> Look {
-        match self.lanes().get_mut(queue).and_then(|kinds| kinds.get_mut(kind)) {
-            Some(front) if !front.is_due(now) => Look { pieces: front.pieces(), whole: false },
+        let mut lanes = self.lanes();
+        let doubted = lanes.doubted;
+        match lanes.known.get_mut(queue).and_then(|kinds| kinds.get_mut(kind)) {
+            Some(front) if !front.is_due(now, doubted) => Look { pieces: front.pieces(), whole: false },
             front => {
                 if let Some(front) = front {
                     // One at a time.
-                    (front.walked, front.doubted) = (now, false);
+                    front.walked = now;
                 }
                 Look { pieces: vec![WHOLE], whole: true }
             }
@@ -174,7 +191,11 @@ impl Fronts {
         outcome: &Outcome,
         jobs: impl Iterator<Item = &'a JobRecord>,
     ) {
-        let mut known = self.lanes();
+        let mut lanes = self.lanes();
+        if lanes.forgotten.is_some_and(|at| outcome.began <= at) {
+            return;
+        }
+        let known = &mut lanes.known;
         let now = Instant::now();
         if look.whole {
             // What was walked so long ago is walked anew before it is used again: it only takes room.
@@ -182,9 +203,10 @@ impl Fronts {
                 kinds.retain(|_, front| now.duration_since(front.walked) < OFTEN);
                 !kinds.is_empty()
             });
-            let new = Front { ranks: BTreeMap::new(), walked: now, cost: outcome.cost, doubted: false };
+            let (cost, since) = (outcome.cost, outcome.began);
+            let new = Front { ranks: BTreeMap::new(), walked: now, cost, since, emptied: None };
             let front = known.entry(queue.clone()).or_default().entry(kind.clone()).or_insert(new);
-            (front.walked, front.cost) = (now, outcome.cost);
+            (front.walked, front.cost, front.since) = (now, cost, since);
         }
         // Forgotten since it looked.
         let Some(front) = known.get_mut(queue).and_then(|kinds| kinds.get_mut(kind)) else { return };
@@ -193,6 +215,18 @@ impl Fronts {
         for place in jobs.map(Place::of) {
             last.entry(place.rank).and_modify(|last| *last = place.max(*last)).or_insert(place);
         }
+        // Up to where nothing is left, if there is such a place.
+        let empty = match front.emptied {
+            _ if !outcome.all => None,
+            _ if !last.is_empty() => Some(late),
+            Some((noted, late)) if noted <= outcome.began => Some(late),
+            _ => None,
+        };
+        if !(outcome.all && last.is_empty()) {
+            front.emptied = None;
+        } else if empty.is_some() || front.emptied.is_none() {
+            front.emptied = Some((now, late));
+        }
         for (rank, place) in last {
             let from = if outcome.all { Place::at(rank, late) } else { place.min(Place::at(rank, late)) };
             let new = Known { from, met: now, lowered: now };
@@ -200,14 +234,14 @@ impl Fronts {
             known.met = now;
             known.moves(from, outcome.began, now);
         }
-        if outcome.all {
-            if look.whole {
-                // Where nothing waits, too, most jobs that come in are of the usual priority.
-                let usual = Known { from: Place::at(0, late), met: now, lowered: now };
+        if let Some(empty) = empty {
+            // Where nothing waits, too, most jobs that come in are of the usual priority.
+            if front.ranks.len() < MOST_RANKS {
+                let usual = Known { from: Place::at(0, empty), met: now, lowered: now };
                 front.ranks.entry(0).or_insert(usual);
             }
             for (rank, known) in &mut front.ranks {
-                known.moves(Place::at(*rank, late), outcome.began, now);
+                known.moves(Place::at(*rank, empty), outcome.began, now);
             }
         }
         while front.ranks.len() > MOST_RANKS {
@@ -233,7 +267,7 @@ impl Fronts {
             last => {
                 // Where the clock was turned back, new jobs are ahead of all fronts.
                 if last.is_some_and(|last| at.as_millis() < before(last.at.as_millis())) {
-                    self.lanes().clear();
+                    self.forget();
                 }
                 *promoted = Some(Promoted { at, noted: Instant::now() });
             }
@@ -245,7 +279,13 @@ impl Fronts {
         self.promoted.lock().unwrap_or_else(PoisonError::into_inner).map(|last| last.at)
     }
 
-    /// After a transaction of ours that made jobs ready: those of a long one are ahead of where others may have claimed meanwhile.
+    /// Before a transaction of ours that holds jobs which are ready, or makes some ready. Jobs of one that is undone were passed over by
+    /// others meanwhile; those of a long one are ahead of where others claimed.
+    pub(super) fn watch(&self) -> Watch<'_> {
+        Watch { fronts: Some(self), began: Instant::now() }
+    }
+
+    /// After a transaction of ours that made jobs ready.
     pub(super) fn came(&self, began: Instant) {
         if began.elapsed() >= MARGIN {
             self.doubt();
@@ -254,206 +294,48 @@ impl Fronts {
 
     /// Jobs may have come in further ahead: each lane is walked soon.
     pub(super) fn doubt(&self) {
-        for front in self.lanes().values_mut().flat_map(HashMap::values_mut) {
-            front.doubted = true;
-        }
+        self.lanes().doubted = Some(Instant::now() + LASTS);
     }
 
     /// Jobs were brought that may belong anywhere: nothing is known any more.
     pub(super) fn forget(&self) {
-        self.lanes().clear();
+        let mut lanes = self.lanes();
+        lanes.known.clear();
+        lanes.forgotten = Some(Instant::now());
     }
 
-    fn lanes(&self) -> MutexGuard<'_, HashMap<QueueName, HashMap<JobKind, Front>>> {
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-// How much a process remembers can't be seen through the public API.
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
+/// A transaction of ours that is under way. Dropped before it is told that all went well, it leaves the fronts in doubt.
+pub(super) struct Watch<'a> {
+    fronts: Option<&'a Fronts>,
+    began: Instant,
+}
 
-    use super::*;
-    use crate::random::Random;
-    use crate::spec::{JobSpec, NewJob};
-    use atlas_schema::Stage;
-
-    fn job(priority: i16) -> JobRecord {
-        let random = Random::seeded(1);
-        let spec = JobSpec::new(JobKind::new("k").unwrap(), &1).unwrap().with_priority(priority);
-        let job = NewJob::new(spec, Stage::Dev, random.job_id(Timestamp::MIN), random.correlation_id());
-        job.record().clone()
-    }
-
-    const SOME_TIME: i64 = 1_800_000_000_000;
-
-    fn lane() -> (QueueName, JobKind) {
-        (QueueName::new("q").unwrap(), JobKind::new("k").unwrap())
-    }
-
-    /// So many milliseconds after some time.
-    fn time(millis: i64) -> Timestamp {
-        Timestamp::from_millis(SOME_TIME + millis).unwrap()
-    }
-
-    /// Of a claim that began at `began`, at `at` by the server's clock.
-    fn outcome(began: Instant, at: i64, all: bool) -> Outcome {
-        Outcome { began, cost: OFTEN, at: Some(time(at)), all }
-    }
-
-    fn at(priority: i16, run_at: i64) -> JobRecord {
-        JobRecord { run_at: time(run_at), ..job(priority) }
-    }
-
-    /// Where a claim of that priority would start.
-    fn from(fronts: &Fronts, rank: i32) -> i64 {
-        let (queue, kind) = lane();
-        let look = fronts.look(&queue, &kind, Instant::now());
-        let place = Place::at(rank, i64::MAX - 1);
-        look.pieces
-            .iter()
-            .find(|piece| piece.from <= place && place < piece.to)
-            .unwrap()
-            .from
-            .run_at
-            .saturating_sub(SOME_TIME)
-    }
-
-    fn found(fronts: &Fronts, look: &Look, outcome: &Outcome, jobs: &[JobRecord]) {
-        let (queue, kind) = lane();
-        fronts.found((&queue, &kind), look, outcome, jobs.iter());
-    }
-
-    #[test]
-    fn priorities_and_lanes_that_nobody_meets_any_more_take_no_room() {
-        let fronts = Fronts::default();
-        let kind = JobKind::new("k").unwrap();
-        let long_ago = Instant::now().checked_sub(OFTEN * 2).unwrap();
-        for n in 0..100 {
-            let queue = QueueName::new(format!("q{n}")).unwrap();
-            let look = fronts.look(&queue, &kind, long_ago);
-            fronts.found((&queue, &kind), &look, &outcome(long_ago, 0, false), [job(n), job(-n)].iter());
+impl Watch<'_> {
+    /// It is committed.
+    pub(super) fn committed(mut self) {
+        if let Some(fronts) = self.fronts.take() {
+            fronts.came(self.began);
         }
-        let queue = QueueName::new("q1").unwrap();
-        for (name, kinds) in fronts.lanes.lock().unwrap().iter_mut() {
-            let walked = if *name == queue { Instant::now() } else { long_ago };
-            let front = kinds.get_mut(&kind).unwrap();
-            (front.walked, front.cost) = (walked, Duration::ZERO);
-        }
-        let whole = fronts.look(&queue, &kind, Instant::now());
-        assert!(whole.whole);
-        let now = outcome(Instant::now(), 0, false);
-        for priority in 2..100 {
-            fronts.found((&queue, &kind), &whole, &now, [job(priority)].iter());
-        }
-        let known = fronts.lanes.lock().unwrap();
-        let fronts: Vec<_> = known.values().flat_map(HashMap::values).collect();
-        let met: Vec<i32> = fronts[0].ranks.keys().copied().collect();
-        assert_eq!((fronts.len(), met), (1, (-99..=-92).collect()));
     }
 
-    #[test]
-    fn a_claim_starts_at_the_last_job_found_but_not_where_jobs_may_still_come_in() {
-        let fronts = Fronts::default();
-        let (queue, kind) = lane();
-        let began = Instant::now();
-        let whole = fronts.look(&queue, &kind, began);
-        found(&fronts, &whole, &outcome(began, 10_000, false), &[at(0, 1000), at(0, 2000), at(3, 9900)]);
-        // The one waited for long, the other came in just now.
-        assert_eq!((from(&fronts, 0), from(&fronts, -3)), (2000, 9500));
-        assert_eq!((from(&fronts, 1), from(&fronts, -4)), (i64::MIN, i64::MIN));
-        // There were no more: nothing is left from before.
-        let look = fronts.look(&queue, &kind, Instant::now());
-        found(&fronts, &look, &outcome(Instant::now(), 20_000, true), &[at(0, 2100)]);
-        assert_eq!((from(&fronts, 0), from(&fronts, -3)), (19_500, 19_500));
+    /// Nothing came of it that others could have passed over.
+    pub(super) fn settle(mut self) {
+        self.fronts = None;
     }
+}
 
-    #[test]
-    fn a_front_that_was_moved_back_is_not_moved_on_by_a_claim_that_had_begun_before() {
-        let fronts = Fronts::default();
-        let (queue, kind) = lane();
-        let began = Instant::now();
-        let whole = fronts.look(&queue, &kind, began);
-        found(&fronts, &whole, &outcome(began, 100_000, false), &[at(0, 50_000)]);
-        let look = fronts.look(&queue, &kind, Instant::now());
-        // A walk of the whole queue finds some that came in far ahead.
-        found(&fronts, &whole, &outcome(began, 100_000, false), &[at(0, 1000)]);
-        found(&fronts, &look, &outcome(began, 100_000, false), &[at(0, 51_000)]);
-        assert_eq!(from(&fronts, 0), 1000);
-        let look = fronts.look(&queue, &kind, Instant::now());
-        found(&fronts, &look, &outcome(Instant::now(), 100_000, false), &[at(0, 1500)]);
-        assert_eq!(from(&fronts, 0), 1500);
-    }
-
-    #[test]
-    fn a_clock_that_is_turned_back_hides_no_job() {
-        let fronts = Fronts::default();
-        let (queue, kind) = lane();
-        let began = Instant::now();
-        let whole = fronts.look(&queue, &kind, began);
-        fronts.promoted(began, time(100_000));
-        found(&fronts, &whole, &outcome(began, 100_000, false), &[at(0, 50_000)]);
-        let known = |fronts: &Fronts| (from(fronts, 0), fronts.deferred_from(false) - SOME_TIME);
-        // One that waited for long says nothing of the clock.
-        fronts.promoted(began, time(20_000));
-        assert_eq!(known(&fronts), (50_000, 99_500));
-        fronts.promoted(Instant::now(), time(99_900));
-        assert_eq!(known(&fronts), (50_000, 99_400));
-        fronts.promoted(Instant::now(), time(20_000));
-        assert_eq!(known(&fronts), (i64::MIN, 19_500));
-    }
-
-    #[test]
-    fn lanes_in_doubt_are_walked_soon_and_once_each() {
-        let fronts = Fronts::default();
-        let (queue, kind) = lane();
-        let began = Instant::now();
-        let whole = fronts.look(&queue, &kind, began);
-        let quick = Outcome { cost: Duration::from_secs(1), ..outcome(began, 100_000, false) };
-        found(&fronts, &whole, &quick, &[at(0, 50_000)]);
-        let looks = |fronts: &Fronts| {
-            let later = Instant::now() + Duration::from_secs(11);
-            [(); 2].map(|()| fronts.look(&queue, &kind, later).whole)
-        };
-        fronts.came(Instant::now());
-        assert_eq!(looks(&fronts), [false, false]);
-        fronts.came(Instant::now().checked_sub(MARGIN).unwrap());
-        assert!(!fronts.look(&queue, &kind, Instant::now()).whole);
-        assert_eq!(looks(&fronts), [true, false]);
-    }
-
-    #[test]
-    fn a_lane_that_was_found_empty_is_not_walked_by_every_claim() {
-        let fronts = Fronts::default();
-        let (queue, kind) = lane();
-        let began = Instant::now();
-        let whole = fronts.look(&queue, &kind, began);
-        found(&fronts, &whole, &outcome(began, 100_000, true), &[]);
-        assert_eq!(from(&fronts, 0), 99_500);
-    }
-
-    /// No job is overlooked, and none comes twice.
-    #[test]
-    fn each_place_from_the_fronts_on_is_in_one_piece_of_a_claim() {
-        for priorities in [vec![], vec![0], vec![3, -3], vec![i16::MAX, i16::MIN, 1, 2]] {
-            let fronts = Fronts::default();
-            let (queue, kind) = lane();
-            let began = Instant::now();
-            let whole = fronts.look(&queue, &kind, began);
-            let jobs: Vec<JobRecord> = priorities.iter().map(|priority| job(*priority)).collect();
-            found(&fronts, &whole, &outcome(began, 100_000, false), &jobs);
-            let mut pieces = fronts.look(&queue, &kind, Instant::now()).pieces;
-            assert!(pieces.len() <= priorities.len() * 2 + 1, "{pieces:?}");
-            pieces.sort_by_key(|piece| piece.from);
-            assert!(pieces.windows(2).all(|two| two[0].from < two[0].to && two[0].to <= two[1].from), "{pieces:?}");
-            for rank in [i32::MIN, -7, 0, 7, i32::MAX].into_iter().chain(jobs.iter().map(|job| Place::of(job).rank)) {
-                let known = jobs.iter().map(Place::of).find(|place| place.rank == rank);
-                for place in [known.unwrap_or(Place::start_of(rank)), Place::at(rank, i64::MAX - 1)] {
-                    let holds = |piece: &&Piece| piece.from <= place && place < piece.to;
-                    assert_eq!(pieces.iter().filter(holds).count(), 1, "{place:?} in {pieces:?}");
-                }
-            }
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if let Some(fronts) = self.fronts {
+            fronts.doubt();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

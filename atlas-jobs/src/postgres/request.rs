@@ -105,6 +105,7 @@ impl Request {
             serde_json::to_writer(&mut part.values, value).map_err(internal)?;
             if before > 0 && part.values.len() > PART {
                 let values = part.values.split_off(before);
+                part.values.shrink_to_fit();
                 results.push(mem::replace(&mut part, Results { values, ..Results::default() }));
             }
             part.push(id, epoch)?;

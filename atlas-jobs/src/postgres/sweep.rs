@@ -15,7 +15,6 @@ use crate::store::{
 use crate::{kernel::unfit, state::Reject};
 use atlas_schema::{Actor, JobId, JobStatus, Timestamp};
 use std::collections::HashSet;
-use std::time::Instant;
 
 /// So many rows of changed counts are folded at a time, until fewer are left.
 const FOLDED: i64 = 20_000;
@@ -47,7 +46,7 @@ impl Db {
         const OPERATION: &str = "sweep";
         check_limit(options.limit, 1, BACKEND, OPERATION)?;
         let mut client = self.client(OPERATION).await?;
-        let began = Instant::now();
+        let watch = self.fronts.watch();
         let transaction = self.begin(&mut client, OPERATION).await?;
         let session = Session::new(&transaction, OPERATION);
         let mut swept = Swept::default();
@@ -71,7 +70,7 @@ impl Db {
             }
         }
         transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
-        self.fronts.came(began);
+        watch.committed();
         swept.more = left == 0;
         let session = Session::new(&client, OPERATION);
         loop {
@@ -155,7 +154,7 @@ impl Db {
     ) -> Result<Vec<CommandOutcome>, StoreError> {
         const OPERATION: &str = "command";
         let mut client = self.client(OPERATION).await?;
-        let began = Instant::now();
+        let watch = self.fronts.watch();
         let transaction = self.begin(&mut client, OPERATION).await?;
         let session = Session::new(&transaction, OPERATION);
         let mut outcomes = Vec::with_capacity(requests.len());
@@ -174,7 +173,7 @@ impl Db {
             locked.finish(session).await?;
         }
         transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
-        self.fronts.came(began);
+        watch.committed();
         Ok(outcomes)
     }
 
@@ -202,6 +201,7 @@ impl Db {
             check_limit(ids.len(), 0, BACKEND, OPERATION)?;
         }
         let mut client = self.client(OPERATION).await?;
+        let watch = self.fronts.watch();
         let transaction = self.begin(&mut client, OPERATION).await?;
         let session = Session::new(&transaction, OPERATION);
         let mut purged = Purged::default();
@@ -251,6 +251,7 @@ impl Db {
             }
         }
         transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
+        watch.committed();
         Ok(purged)
     }
 

@@ -14,7 +14,7 @@ pub(crate) async fn pool() -> Pool {
     pool_and_config().await.0
 }
 
-async fn pool_and_config() -> (Pool, Config) {
+pub(crate) async fn pool_and_config() -> (Pool, Config) {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("t{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let mut config: Config = testkit::postgres::shared().parse().unwrap();

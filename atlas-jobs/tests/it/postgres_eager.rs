@@ -1,6 +1,6 @@
 //! Small enqueues: shared, and claimed in the same transaction by an idle worker of the same process.
 
-use crate::postgres::{done, exchange, new_job, now, number, pool, spec};
+use crate::postgres::{done, exchange, new_job, now, number, pool, pool_and_config, spec};
 use crate::postgres_races::wait_for_a_blocked_statement;
 use atlas_jobs::store::{AckOutcome, Enqueued, Scope};
 use atlas_jobs::{JobStore, Kind, PostgresJobs};
@@ -48,6 +48,46 @@ testkit::with_postgres! {
             pause(attempt).await;
         }
         panic!("never in one transaction");
+    }
+
+    /// Another process hears of what the worker leaves, and of nothing else: a hint costs each listener an exchange.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_job_taken_along_is_announced_to_nobody_and_one_that_is_left_to_all() {
+        let (pool, config) = pool_and_config().await;
+        let store = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        let other = PostgresJobs::open(pool.clone(), Stage::Dev).await.unwrap();
+        other.listen(config, tokio_postgres::NoTls).await.unwrap();
+        // What is left for want of room: a hint, always. What is taken along: none, at least once.
+        let (mut quiet, mut beat, mut acks) = (false, 0, Vec::new());
+        for attempt in 0..TRIES {
+            for jobs in [1, 2] {
+                let (mut hints, mut heard) = (store.wakeups().unwrap(), other.wakeups().unwrap());
+                beat += 3;
+                let idle = exchange("w", beat, 1).with_acks(std::mem::take(&mut acks));
+                assert!(store.exchange(idle).await.unwrap().claimed.is_empty());
+                let work = async {
+                    hints.next().await;
+                    store.exchange(exchange("w", beat + 1, 1)).await.unwrap().claimed
+                };
+                let added = (0..jobs).map(|n| new_job(spec(n))).collect();
+                let (_, claimed) = tokio::join!(store.enqueue(added, now()), work);
+                let together = "SELECT count(*) FROM atlas_jobs_job j JOIN atlas_jobs_lease l USING (id) WHERE j.xmin = l.xmin";
+                let along = number(&pool, together).await == 1;
+                let wait = if jobs == 1 { Duration::from_millis(200) } else { Duration::from_secs(20) };
+                let hint = tokio::time::timeout(wait, heard.next()).await.is_ok();
+                assert!(hint || jobs == 1, "one job is left, and nobody was told");
+                // Hints of other tests come the same way.
+                quiet |= jobs == 1 && along && !hint;
+                acks = claimed.iter().map(done).collect();
+                let rest = store.exchange(exchange("v", beat, 16)).await.unwrap().claimed;
+                store.exchange(exchange("v", beat + 1, 0).with_acks(rest.iter().map(done).collect())).await.unwrap();
+            }
+            if quiet {
+                return;
+            }
+            pause(attempt).await;
+        }
+        panic!("never in one transaction, or never without a hint");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
