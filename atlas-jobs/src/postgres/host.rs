@@ -14,8 +14,12 @@ use atlas_schema::WorkerId;
 
 impl PostgresJobs {
     /// Adds up to 1000 jobs within `transaction`, as [`enqueue`](crate::JobStore::enqueue) does: they are there, and can be
-    /// claimed, once the host commits. [`JobManager::prepare`](crate::JobManager::prepare) makes a job of a spec. A key that another transaction is just taking is waited for. One of deadpool's
-    /// transactions is given as `&transaction`.
+    /// claimed, once the host commits. [`JobManager::prepare`](crate::JobManager::prepare) makes a job of a spec. A key that another
+    /// transaction is just taking is waited for. One of deadpool's transactions is given as `&transaction`.
+    ///
+    /// Jobs of a transaction that took over half a second may come after later ones: claims start where the last one ended, and
+    /// find them at their next look at the whole queue. That is soon, but up to five minutes where somebody's old snapshot makes
+    /// it long.
     ///
     /// # Errors
     /// As [`enqueue`](crate::JobStore::enqueue), and [`Kind::InvalidInput`] for more than 1000 jobs. After any other error

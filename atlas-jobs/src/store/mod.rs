@@ -141,8 +141,8 @@ pub struct Capabilities {
     pub max_payload_bytes: usize,
     /// The largest result, in bytes of JSON.
     pub max_result_bytes: usize,
-    /// Claims come strictly in their order; otherwise nearly so, as where a queue is spread over shards or an index
-    /// lags behind.
+    /// Claims come strictly in their order, of jobs that were added by short transactions; otherwise nearly so, as where a queue is
+    /// spread over shards or an index lags behind.
     pub strict_order: bool,
     /// Queues can be paused.
     pub queue_pause: bool,
