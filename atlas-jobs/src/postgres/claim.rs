@@ -89,6 +89,25 @@ pub(super) struct Sight {
     promoted: Option<Timestamp>,
 }
 
+/// What [`PROMOTE`] said.
+#[derive(Default)]
+pub(super) struct Promoted {
+    /// By when all jobs that were due are ready. Where others are making some ready, it is as of before the claim looked.
+    pub(super) at: Option<Timestamp>,
+    /// None was left behind.
+    all: bool,
+}
+
+impl Promoted {
+    pub(super) fn new(sight: &Sight, said: &[Row]) -> Result<Self, StoreError> {
+        let row = said.first().ok_or_else(|| corrupt(OPERATION, "the server gave no answer"))?;
+        let row = Reader::new(row, OPERATION);
+        let (now, all) = (row.time(0)?, row.get(1)?);
+        let at = if all { Some(now) } else { sight.promoted.map(|last| last.min(now)) };
+        Ok(Self { at, all })
+    }
+}
+
 impl Db {
     /// The records of a claim's rows, in the order in which they should start. Those that can't be read go back.
     pub(super) async fn claimed<C: Conn>(
@@ -143,22 +162,11 @@ impl Db {
         Sight { lanes, deferred_from, promoted }
     }
 
-    /// By when all jobs that were due are ready, from what [`PROMOTE`] said. Where others are making some ready, it is as of before
-    /// the claim looked.
-    pub(super) fn note_promoted(
-        &self,
-        began: Instant,
-        sight: &Sight,
-        said: &[Row],
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let row = said.first().ok_or_else(|| corrupt(OPERATION, "the server gave no answer"))?;
-        let row = Reader::new(row, OPERATION);
-        let now = row.time(0)?;
-        if !row.get::<bool>(1)? {
-            return Ok(sight.promoted.map(|last| last.min(now)));
+    /// What a claim that is committed has made ready.
+    pub(super) fn note_promoted(&self, began: Instant, promoted: &Promoted) {
+        if let Promoted { at: Some(at), all: true } = promoted {
+            self.fronts.promoted(began, *at);
         }
-        self.fronts.promoted(began, now);
-        Ok(Some(now))
     }
 
     /// A claim that may meet paused and limited queues. Who claims from a limited queue waits for its row: the count of what runs
@@ -168,7 +176,7 @@ impl Db {
         session: Session<'_, C>,
         request: &Request,
         wanted: &Wanted,
-    ) -> Result<Vec<JobRecord>, StoreError> {
+    ) -> Result<(Vec<JobRecord>, Promoted), StoreError> {
         let names: Vec<&str> = wanted.queues.iter().map(AsRef::as_ref).collect();
         let sql = "SELECT queue, paused, max_running, max_per_second, pace_left, pace_at, atlas_jobs_now()
             FROM atlas_jobs_queue WHERE queue = ANY($1::text[])
@@ -220,13 +228,13 @@ impl Db {
             }
         }
         if rooms.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Promoted::default()));
         }
         let sight = self.sight_of(rooms.iter().map(|(queue, _)| *queue), &wanted.kinds);
         let (began, asked) = (request.began, Instant::now());
-        let promoted = session.rows(PROMOTE, &[&PROMOTED, &sight.deferred_from]).await?;
-        let outcome =
-            Outcome { began, cost: asked.elapsed(), at: self.note_promoted(began, &sight, &promoted)?, all: false };
+        let said = session.rows(PROMOTE, &[&PROMOTED, &sight.deferred_from]).await?;
+        let promoted = Promoted::new(&sight, &said)?;
+        let outcome = Outcome { began, cost: asked.elapsed(), at: promoted.at, all: false };
         let claimed = self.claim_rooms(session, request, wanted, rooms, (sight, outcome)).await?;
         for job in &claimed {
             if let Some(pace) = paces.get_mut(&job.queue) {
@@ -237,7 +245,7 @@ impl Db {
             let sql = "UPDATE atlas_jobs_queue SET pace_left = $2, pace_at = $3 WHERE queue = $1";
             session.rows(sql, &[&queue.as_str(), &int(pace.left), &pace.at.as_millis()]).await?;
         }
-        Ok(claimed)
+        Ok((claimed, promoted))
     }
 
     /// Claims until there is no room left, or nothing more that can be read.

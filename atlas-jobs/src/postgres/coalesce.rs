@@ -118,10 +118,10 @@ impl Db {
     /// One statement, if that will do; a transaction for records from elsewhere, and for more than one statement takes.
     pub(super) async fn add_now(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError> {
         let mut client = self.client(OPERATION).await?;
-        let watch = self.fronts.watch();
         let mut answers = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
         while !rest.is_empty() {
+            let watch = self.fronts.watch();
             let later = rest.split_off(rest.len().min(CHUNK));
             let migrated = rest.iter().any(NewJob::is_migrated);
             let mut parts = parts(rest);
@@ -137,9 +137,9 @@ impl Db {
             } else if let Some(part) = parts.pop() {
                 answers.extend(self.add(Session::new(&client, OPERATION), part, Way::Own).await?);
             }
+            watch.committed();
             rest = later;
         }
-        watch.committed();
         self.waker.wake();
         Ok(answers)
     }

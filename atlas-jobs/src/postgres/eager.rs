@@ -149,7 +149,9 @@ impl Db {
         let new: Vec<Uuid> = answers.iter().filter_map(created).map(|id| id.as_uuid()).collect();
         let guest = if !new.is_empty() && began.elapsed() < YOUNG { self.guest(worker).await } else { None };
         let Some(Guest { request, sight, reply }) = guest else {
-            Session::new(open.client()?, OPERATION).rows(TELL, &[&new]).await?;
+            if !new.is_empty() {
+                Session::new(open.client()?, OPERATION).rows(TELL, &[&new]).await?;
+            }
             open.client()?.batch_execute("COMMIT").await.map_err(wrong)?;
             drop(open.over());
             watch.committed();

@@ -6,7 +6,7 @@
 
 use super::Db;
 use super::beat::{BEAT, MARK};
-use super::claim::{ClaimParams, Claimed, PROMOTE, PROMOTED, Sight, Wanted, in_order};
+use super::claim::{ClaimParams, Claimed, PROMOTE, PROMOTED, Promoted, Sight, Wanted, in_order};
 use super::columns::TELL;
 use super::error::failed;
 use super::fronts::Outcome;
@@ -79,7 +79,8 @@ impl Db {
         // What one takes that fails or is given up is free again, and others may have passed it over meanwhile.
         let watch = self.fronts.watch();
         let exchanged = self.exchange_once(exchange).await;
-        if exchanged.as_ref().map_or_else(|error| error.kind() == Kind::InvalidInput, |_| true) {
+        let took_none = |error: &StoreError| matches!(error.kind(), Kind::Conflict | Kind::InvalidInput);
+        if exchanged.as_ref().map_or_else(took_none, |_| true) {
             watch.settle();
         }
         exchanged
@@ -140,8 +141,10 @@ impl Db {
                 if let Some(place) = marked.first().map(|row| Reader::new(row, OPERATION).get(0)).transpose()? {
                     self.beats.note(&request.worker, place);
                 }
-                exchanged.claimed.extend(self.claim_controlled(session, &request, &rest).await?);
+                let (claimed, promoted) = self.claim_controlled(session, &request, &rest).await?;
+                exchanged.claimed.extend(claimed);
                 transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
+                self.note_promoted(request.began, &promoted);
                 in_order(&mut exchanged.claimed);
             } else if let Some(claim) = &request.claim
                 && exchanged.claimed.is_empty()
@@ -153,9 +156,12 @@ impl Db {
         }
         let mut client = self.client(OPERATION).await?;
         let transaction = self.begin(&mut client, OPERATION).await?;
-        let exchanged = self.step_by_step(Session::new(&transaction, OPERATION), &request).await?;
+        let (exchanged, promoted) = self.step_by_step(Session::new(&transaction, OPERATION), &request).await?;
         transaction.commit().await.map_err(|error| failed(OPERATION, &error))?;
-        self.fronts.came(request.began);
+        self.note_promoted(request.began, &promoted);
+        if request.reconcile || request.acks.iter().any(|ack| !matches!(ack.action, AckAction::Complete { .. })) {
+            self.fronts.came(request.began);
+        }
         Ok(exchanged)
     }
 
@@ -283,7 +289,9 @@ impl Db {
         }
         let Claimed { jobs: claimed, put_off } = match (sight, &request.claim) {
             (Some(sight), Some(wanted)) => {
-                let at = self.note_promoted(request.began, sight, &said.promoted)?;
+                let promoted = Promoted::new(sight, &said.promoted)?;
+                self.note_promoted(request.began, &promoted);
+                let at = promoted.at;
                 let all = wanted.is_all(said.claimed.len());
                 let outcome = Outcome { began: request.began, cost: said.walk, at, all };
                 self.claimed(session, request, sight, outcome, &said.claimed).await?
@@ -294,7 +302,11 @@ impl Db {
     }
 
     /// The careful way: statement by statement, with decisions in between.
-    async fn step_by_step<C: Conn>(&self, session: Session<'_, C>, request: &Request) -> Result<Exchanged, StoreError> {
+    async fn step_by_step<C: Conn>(
+        &self,
+        session: Session<'_, C>,
+        request: &Request,
+    ) -> Result<(Exchanged, Promoted), StoreError> {
         let worker = request.worker.as_str();
         let number = self.beat(session, request).await?;
         let mut exchanged = Exchanged::default();
@@ -366,10 +378,11 @@ impl Db {
             let News { ids, epochs, values } = &request.progress;
             session.rows(PROGRESS, &[&uuids(ids), epochs, values, &worker]).await?;
         }
+        let mut promoted = Promoted::default();
         if let Some(claim) = &request.claim {
-            exchanged.claimed = self.claim_controlled(session, request, claim).await?;
+            (exchanged.claimed, promoted) = self.claim_controlled(session, request, claim).await?;
         }
-        Ok(exchanged)
+        Ok((exchanged, promoted))
     }
 
     /// One outcome, by the state machine.

@@ -222,9 +222,9 @@ impl Fronts {
             Some((noted, late)) if noted <= outcome.began => Some(late),
             _ => None,
         };
-        if !(outcome.all && last.is_empty()) {
+        if !last.is_empty() {
             front.emptied = None;
-        } else if empty.is_some() || front.emptied.is_none() {
+        } else if outcome.all && (empty.is_some() || front.emptied.is_none()) {
             front.emptied = Some((now, late));
         }
         for (rank, place) in last {

@@ -185,6 +185,18 @@ fn one_claim_that_found_nothing_hides_no_job() {
 }
 
 #[test]
+fn claims_of_several_lanes_do_not_keep_the_front_of_an_idle_one_where_it_is() {
+    let fronts = Fronts::default();
+    let (queue, kind) = lane();
+    let began = Instant::now();
+    let whole = fronts.look(&queue, &kind, began);
+    for (at, all) in [(100_000, true), (110_000, false), (120_000, true)] {
+        found(&fronts, &whole, &outcome(Instant::now(), at, all), &[]);
+    }
+    assert_eq!(from(&fronts, 0), 99_500);
+}
+
+#[test]
 fn a_claim_that_had_begun_before_all_was_forgotten_makes_no_front() {
     let fronts = Fronts::default();
     let (queue, kind) = lane();
