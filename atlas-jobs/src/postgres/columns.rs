@@ -34,9 +34,8 @@ pub(super) enum Manner {
 }
 
 /// Tells those who listen that there is work, if any of these jobs still waits for somebody.
-pub(super) const TELL: &str = "SELECT pg_notify('atlas_jobs', '')
- WHERE EXISTS (SELECT FROM atlas_jobs_listener WHERE seen_at > atlas_jobs_now() - 90000)
-   AND EXISTS (SELECT FROM atlas_jobs_ready WHERE id = ANY($1::uuid[]))";
+pub(super) const TELL: &str =
+    "SELECT atlas_jobs_notify() WHERE EXISTS (SELECT FROM atlas_jobs_ready WHERE id = ANY($1::uuid[]))";
 
 /// One job, up to [`FEW`], or any number.
 struct Statements {

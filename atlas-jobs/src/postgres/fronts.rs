@@ -4,7 +4,7 @@
 //! their queue's index, and every claim would walk over all of them. So a claim starts at the last job that the one before it
 //! found, or half a second ago, if that is earlier: jobs come in as late as their transactions took. Now and then it starts at the
 //! very beginning: so seldom that the walk costs a hundredth of the time, unless it takes more than three seconds; or a tenth,
-//! after an error or a long transaction of ours, by which jobs may have come to be ahead. Until then a job that came in further
+//! for a while after an error or a long transaction of ours, by which jobs may have come to be ahead. Until then a job that came in further
 //! ahead waits: one from a long transaction, or one that was passed over since somebody held it who then gave it back unchanged.
 //! Each priority has a front of its own, and priorities without one are looked at from their beginning, so that a more urgent job
 //! is never overlooked.
